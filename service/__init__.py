@@ -1,0 +1,1 @@
+"""Floor 2: the product. API, jobs, storage and command line; no algorithm and no problem by name."""

@@ -1,0 +1,90 @@
+"""Every setting of the service: environment variables with the prefix `HERENOW_`, or arguments of `Settings`.
+
+One value, read once at the start of a process and handed down; nothing else in the service reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_data_dir() -> Path:
+    """The user's data folder by the XDG convention."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "herenow"
+
+
+class Settings(BaseSettings):
+    """The service's configuration; durations in seconds, sizes in the unit of the name."""
+
+    model_config = SettingsConfigDict(env_prefix="HERENOW_", frozen=True, extra="forbid", allow_inf_nan=False)
+
+    # Where things are
+    data_dir: Path = Field(default_factory=default_data_dir, description="Database (embedded), artifacts, job folders.")
+    database_url: str = Field(
+        default="",
+        description="SQLAlchemy URL; left empty, a SQLite file in the data folder. postgresql:// means psycopg.",
+    )
+    broker_url: str = Field(
+        default="",
+        description="Celery broker: redis://…, redis+socket://… or filesystem://FOLDER. Empty: `serve` embeds one.",
+    )
+    queue: str = Field(default="herenow", pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="Name of the bell's queue.")
+
+    # The API's listener and its bounds
+    host: str = Field(default="127.0.0.1", description="Address `serve` listens on; not loopback: needs keys.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port `serve` listens on; 0 takes a free one.")
+    require_keys: bool = Field(default=False, description="Ask for an API key even on loopback.")
+    allowed_hosts: list[str] = Field(
+        default=["localhost", "127.0.0.1", "[::1]"], description="Host headers answered; '*' answers all."
+    )
+    allowed_origins: list[str] = Field(default=[], description="Origins besides the service's own that may call it.")
+    max_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Largest request body.")
+    max_states: int = Field(default=100_000, ge=1, description="Most states in one recommend request.")
+    max_page: int = Field(default=200, ge=1, le=1000, description="Largest `limit` of a collection page.")
+    max_wait_seconds: float = Field(default=30.0, gt=0, description="Longest long poll.")
+    rate_per_minute: int = Field(default=0, ge=0, description="Requests a minute and key (or address); 0 is unlimited.")
+    idempotency_hours: float = Field(default=24.0, gt=0, description="How long a first answer is replayed.")
+    policy_cache: int = Field(default=16, ge=1, description="Policies kept ready for recommend in one process.")
+
+    # Jobs
+    concurrency: int = Field(default=1, ge=1, le=256, description="Jobs one worker runs at a time.")
+    job_threads: int = Field(default=1, ge=1, le=1024, description="CPU threads of a job's child process.")
+    job_memory_mb: int = Field(default=8192, ge=64, description="Resident memory at which a job is ended [MiB].")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where training computes.")
+    default_time_limit: float = Field(default=1800.0, gt=0, description="A job's time limit when it names none.")
+    max_time_limit: float = Field(default=4 * 3600.0, gt=0, description="Largest time limit a job may ask for.")
+    max_queued_jobs: int = Field(default=1000, ge=1, description="Unfinished jobs beyond which submission answers 429.")
+    max_attempts: int = Field(default=2, ge=1, le=10, description="Times a job is started before it is quarantined.")
+    lease_seconds: float = Field(default=15.0, gt=0, description="A running job is lost when this long unrenewed.")
+    heartbeat_seconds: float = Field(default=3.0, gt=0, description="How often a running job's lease is renewed.")
+    reconcile_seconds: float = Field(default=2.0, gt=0, description="How often lost bells and leases are looked for.")
+    bell_seconds: float = Field(default=5.0, gt=0, description="A queued job rung this long ago is rung again.")
+    checkpoint_seconds: float = Field(default=2.0, ge=0, description="Least time between two checkpoints on disk.")
+    stop_seconds: float = Field(default=20.0, gt=0, description="Grace between asking a job to stop and SIGTERM.")
+    term_seconds: float = Field(default=5.0, gt=0, description="Grace between SIGTERM and SIGKILL.")
+    silence_seconds: float = Field(default=120.0, gt=0, description="A child that reports nothing this long is ended.")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Log verbosity.")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("database_url")
+    @classmethod
+    def _driver(cls, value: str) -> str:
+        for plain in ("postgres://", "postgresql://"):
+            if value.startswith(plain):
+                return "postgresql+psycopg://" + value.removeprefix(plain)
+        return value
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in force."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'herenow.db'}"
