@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     reconcile_seconds: float = Field(default=2.0, gt=0, description="How often lost bells and leases are looked for.")
     bell_seconds: float = Field(default=5.0, gt=0, description="A queued job rung this long ago is rung again.")
     checkpoint_seconds: float = Field(default=2.0, ge=0, description="Least time between two checkpoints on disk.")
+    overtime_seconds: float = Field(
+        default=60.0, ge=0, description="Time past its limit in which a job may still finish its certificate."
+    )
+    cancel_seconds: float = Field(default=60.0, gt=0, description="Grace for a cancelled job to keep its best policy.")
     stop_seconds: float = Field(default=20.0, gt=0, description="Grace between asking a job to stop and SIGTERM.")
     term_seconds: float = Field(default=5.0, gt=0, description="Grace between SIGTERM and SIGKILL.")
     silence_seconds: float = Field(default=120.0, gt=0, description="A child that reports nothing this long is ended.")

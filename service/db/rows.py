@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import JSON, DateTime, Double, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -55,7 +55,12 @@ class Base(DeclarativeBase):
     """Base of every row."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map: ClassVar = {datetime: UtcDateTime(), dict[str, Any]: Document, list[Any]: Document}
+    type_annotation_map: ClassVar = {
+        datetime: UtcDateTime(),
+        float: Double(),
+        dict[str, Any]: Document,
+        list[Any]: Document,
+    }
 
 
 class InstanceRow(Base):
@@ -166,7 +171,7 @@ class JobRow(Base):
 
 
 class OutboxRow(Base):
-    """A bell owed to the workers, written with its job; rung after commit, and again until the job is claimed."""
+    """A bell owed to the workers, written with its job; rung after commit and again until a claim deletes it."""
 
     __tablename__ = "outbox"
 
@@ -174,6 +179,7 @@ class OutboxRow(Base):
     job_id: Mapped[str] = mapped_column(Id, ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     rung_at: Mapped[datetime | None]
+    rings: Mapped[int] = mapped_column(default=0)
 
 
 class JobEventRow(Base):
