@@ -1,0 +1,152 @@
+"""The tensor words: records of tensors, costs, simulator, encoder, policy.
+
+A stage is decide ∘ realize: a deterministic half (state, decision → post-decision state, costs) and a stochastic half
+(post-decision state, noise → next state, costs). Every tensor leads with the batch of scenarios.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Generic, Self, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Stage = int | Tensor
+"""A decision epoch t: one int for a rollout, or one integer per batch row (batch,) when serving many states."""
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """Base of states, post-states, decisions and noise: a frozen record whose fields are tensors led by (batch, ...)."""
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """The record with `function` applied to every field."""
+        return type(self)(**{f.name: function(getattr(self, f.name)) for f in fields(self)})
+
+    def rows(self, index: Any) -> Self:
+        """The batch rows selected by a slice, a boolean mask or an index."""
+        return self.map(lambda tensor: tensor[index])
+
+    def to(self, target: Any) -> Self:
+        """The record on another device or in another precision."""
+        return self.map(lambda tensor: tensor.to(target))
+
+    def detach(self) -> Self:
+        """The record cut from the autograd graph."""
+        return self.map(lambda tensor: tensor.detach())
+
+    @property
+    def batch(self) -> int:
+        """Number of scenarios."""
+        first: Tensor = getattr(self, fields(self)[0].name)
+        return first.shape[0]
+
+
+T = TypeVar("T", bound=Tensors)
+
+
+def concatenate(records: list[T]) -> T:
+    """Records joined along the batch."""
+    kind = type(records[0])
+    return kind(**{f.name: torch.cat([getattr(r, f.name) for r in records]) for f in fields(kind)})
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What half a stage cost, and what it counted.
+
+    `components` are money per scenario by name, positive is bad (a revenue is a negative cost); `quantities` are
+    physical sums per scenario (demand, met, on hand, …) from which service measures and plots are made.
+    """
+
+    components: Mapping[str, Float[Tensor, " batch"]]
+    quantities: Mapping[str, Float[Tensor, " batch"]] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Float[Tensor, " batch"]:
+        """Sum of the components [money/stage]."""
+        return torch.stack(tuple(self.components.values())).sum(0)
+
+
+S = TypeVar("S", bound=Tensors)  # state
+P = TypeVar("P", bound=Tensors)  # post-decision state
+D = TypeVar("D", bound=Tensors)  # decision
+W = TypeVar("W", bound=Tensors)  # noise path
+
+
+class Simulator(nn.Module, ABC, Generic[S, P, D, W]):
+    """A problem's dynamics for one instance, batched. State S, post-state P, decision D, noise W."""
+
+    num_stages: int
+    first_reported_stage: int = 0  # costs before this stage warm the system up and are not reported
+    discount: float = 1.0
+    cost_divisor: float = 1.0  # reported cost is the sum over reported stages divided by this (e.g. number of stores)
+
+    @abstractmethod
+    def initial(self, batch: int, generator: torch.Generator) -> S:
+        """States at stage 0; random only if the instance says so."""
+
+    @abstractmethod
+    def sample(self, batch: int, generator: torch.Generator) -> W:
+        """Noise paths: fields (batch, stage, ...)."""
+
+    @abstractmethod
+    def expected(self, batch: int) -> W:
+        """The noise path's mean, repeated: fields (batch, stage, ...)."""
+
+    @abstractmethod
+    def decide(self, state: S, decision: D, stage: Stage) -> tuple[P, Costs]:
+        """Deterministic half. The decision must be feasible (see `repair`)."""
+
+    @abstractmethod
+    def realize(self, post: P, noise: W, stage: Stage) -> tuple[S, Costs]:
+        """Stochastic half; `noise` is the whole path, `stage` picks what strikes now."""
+
+    @abstractmethod
+    def repair(self, state: S, decision: D, stage: Stage) -> D:
+        """A feasible decision near a proposed one; the identity on feasible decisions; differentiable if the problem is."""
+
+    @abstractmethod
+    def violation(self, state: S, decision: D, stage: Stage) -> Float[Tensor, " batch"]:
+        """Largest breach of any constraint of the decision, in the constraint's unit; 0 is feasible."""
+
+    def terminal(self, state: S) -> Costs:
+        """Cost of what is left at the horizon; nothing unless the instance says so."""
+        return Costs({})
+
+    @abstractmethod
+    def service(self, quantities: Mapping[str, Float[Tensor, " batch"]]) -> dict[str, float]:
+        """Service measures (fill_rate, …) from quantities summed over the reported stages."""
+
+
+class Encoder(nn.Module, ABC):
+    """State or post-state → features; owns the scales that make them of order one.
+
+    Features are also how a served policy knows its training range: their extremes are recorded in training.
+    """
+
+    @abstractmethod
+    def forward(self, state: Any, stage: Stage) -> Tensor:
+        """Features, led by batch."""
+
+
+class Policy(nn.Module, ABC, Generic[S, D]):
+    """A map from state to a feasible decision; learned network and classical rule alike."""
+
+    @abstractmethod
+    def propose(self, state: S, stage: Stage) -> D:
+        """The decision before feasibility, for every row of the batch."""
+
+    @abstractmethod
+    def forward(self, state: S, stage: Stage) -> D:
+        """The feasible decision for every row of the batch."""
+
+    def features(self, state: S, stage: Stage) -> Tensor | None:
+        """The encoder's features (batch, ...) for a learned policy; None for a rule, which has no training range."""
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        """What the policy is in the planner's words (order-up-to levels, …); empty for a network."""
+        return {}

@@ -1,0 +1,49 @@
+"""Sampling demand: paths (batch, stage, store), in node-major memory so that a stage is one contiguous block."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from models.inventory_network.demand_process import DemandProcess, Empirical, Normal, Poisson
+
+
+def sample_demand(
+    process: DemandProcess, order: list[str], batch: int, stages: int, generator: torch.Generator, dtype: torch.dtype
+) -> Float[Tensor, "batch stage store"]:
+    """Demand [units/period] of the stores named in `order`, drawn with `generator` on its device."""
+    columns = [process.node_ids.index(node_id) for node_id in order]
+    draw = {Poisson: _poisson, Normal: _normal, Empirical: _empirical}[type(process)]
+    paths = draw(process, stages, batch, generator, dtype)  # (stage, store, batch)
+    return paths[:, columns].permute(2, 0, 1)
+
+
+def _poisson(process: Poisson, stages: int, batch: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+    mean = torch.as_tensor(process.moments()[0], dtype=dtype, device=generator.device)
+    return torch.poisson(mean[None, :, None].expand(stages, -1, batch), generator=generator)
+
+
+def _normal(process: Normal, stages: int, batch: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+    nodes = list(process.nodes.values())
+    place = {"dtype": dtype, "device": generator.device}
+    mean = torch.tensor([node.mean for node in nodes], **place)[:, None]
+    std = torch.tensor([node.std for node in nodes], **place)[:, None]
+    standard = torch.randn(stages, len(nodes), batch, generator=generator, **place)
+    if process.correlation and len(nodes) > 1:
+        standard = torch.einsum("ij,tjb->tib", _correlation_root(len(nodes), process.correlation).to(**place), standard)
+    return (mean + std * standard).clamp_min(0.0)
+
+
+def _correlation_root(size: int, correlation: float) -> Tensor:
+    """The symmetric square root of the equicorrelation matrix, singular ones included.
+
+    Its eigenvalues are 1 + (n−1)ρ on the diagonal direction and 1 − ρ on the rest.
+    """
+    common = max(1 + (size - 1) * correlation, 0.0) ** 0.5
+    rest = max(1 - correlation, 0.0) ** 0.5
+    return torch.eye(size) * rest + torch.full((size, size), (common - rest) / size)
+
+
+def _empirical(process: Empirical, stages: int, batch: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+    history = torch.tensor(process.history, dtype=dtype, device=generator.device).T.contiguous()  # (store, row)
+    rows = torch.randint(len(process.history), (stages, batch), generator=generator, device=generator.device)
+    return history[:, rows].permute(1, 0, 2)

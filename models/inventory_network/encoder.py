@@ -1,0 +1,63 @@
+"""What a policy sees of a network: stock, goods on their way by arrival period, time left, each scaled to order one."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from models.dynamics import Encoder, Stage
+from models.inventory_network.simulator import NetworkSimulator, NetworkState
+
+HORIZON_SCALE = 10.0  # [periods]; slack beyond it looks alike
+
+
+class NetworkEncoder(Encoder):
+    """Flat features of a state: net inventory of each node, arrivals of each node by period (all scaled by the node's
+    mean flow), and in a finite horizon the time left after an order on each lane could reach a customer.
+
+    Goods on different lanes that reach a node in the same period are the same thing to a policy, so they are summed.
+    """
+
+    def __init__(self, simulator: NetworkSimulator) -> None:
+        super().__init__()
+        lay, net = simulator.layout, simulator.net
+        cells = sorted(set(zip(lay.target[lay.slot_lane].tolist(), lay.slot_arrival.tolist(), strict=True)))
+        place = {cell: k for k, cell in enumerate(cells)}
+        slot_cells = [
+            place[cell] for cell in zip(lay.target[lay.slot_lane].tolist(), lay.slot_arrival.tolist(), strict=True)
+        ]
+        flow = torch.tensor(lay.flow, dtype=torch.get_default_dtype()).clamp_min(1e-3)
+        nodes = torch.arange(lay.num_stocking)
+        self.cells = cells  # (node, arrival) of each arrival feature
+        self.finite = not net.is_rolling
+        self.periods = net.periods
+        self.num_cells = len(cells)
+        self.num_features = lay.num_stocking + len(cells) + (1 + lay.num_lanes if self.finite else 0)
+        self.register_buffer("slot_cell", torch.tensor(slot_cells, dtype=torch.long), persistent=False)
+        self.register_buffer("scale", flow[nodes], persistent=False)
+        self.register_buffer(
+            "cell_scale", flow[torch.tensor([c[0] for c in cells], dtype=torch.long)], persistent=False
+        )
+        reach = torch.from_numpy(lay.lead_time + lay.to_demand[lay.target])
+        self.register_buffer("reach", reach.to(flow.dtype), persistent=False)
+
+    def stock(self, state: NetworkState) -> Float[Tensor, "batch node"]:
+        """Net inventory over mean flow [periods of supply]."""
+        return state.net_inventory / self.scale
+
+    def arrivals(self, state: NetworkState) -> Float[Tensor, "batch cell"]:
+        """Goods due at each node in each coming period over mean flow [periods of supply]."""
+        summed = state.pipeline.new_zeros(self.num_cells, state.batch).index_add(0, self.slot_cell, state.pipeline.t())
+        return summed.t() / self.cell_scale
+
+    def time_left(self, stage: Stage, batch: int) -> Float[Tensor, "batch one_plus_lane"]:
+        """Share of the horizon left, and periods left after an order on each lane could meet demand, scaled."""
+        left = self.periods - torch.as_tensor(stage, device=self.scale.device).to(self.scale)
+        left = left.reshape(-1, 1).expand(batch, 1)
+        slack = ((left - 1 - self.reach) / HORIZON_SCALE).clamp(-1.0, 1.0)
+        return torch.cat((left / self.periods, slack), dim=1)
+
+    def forward(self, state: NetworkState, stage: Stage) -> Float[Tensor, "batch feature"]:
+        parts = [self.stock(state), self.arrivals(state)]
+        if self.finite:
+            parts.append(self.time_left(stage, state.batch))
+        return torch.cat(parts, dim=1)

@@ -1,0 +1,228 @@
+"""The JSON document of an inventory network: nodes, lanes, demand, and the rules that bind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from models.core import Instance, Issue, Record, pointer
+from models.inventory_network.demand_process import DemandProcess
+
+Money = Annotated[float, Field(ge=0, le=1e9)]
+Quantity = Annotated[float, Field(ge=0, le=1e9)]
+NodeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+
+MAX_LEAD_TIME = 200
+
+
+class Node(Record):
+    """A stocking location, or a supplier with unlimited stock."""
+
+    id: NodeId = Field(description="Identifier, unique in the network.")
+    kind: Literal["supplier", "warehouse", "store"] = Field(
+        description="supplier: unlimited stock; warehouse: holds stock and ships; store: meets demand."
+    )
+    holding_cost: Money = Field(0.0, description="h [money/unit/period], on stock at the end of the period.")
+    shortage_cost: Money = Field(
+        0.0,
+        description="p [money/unit] of demand lost, or b [money/unit/period] of backlog, by `unmet_demand`.",
+    )
+    unmet_demand: Literal["lost", "backlogged"] = Field("lost", description="What becomes of demand not met at once.")
+    price: Money = Field(0.0, description='Revenue [money/unit sold]; needs `"objective": "profit"`.')
+    initial_on_hand: float = Field(
+        0.0, ge=-1e9, le=1e9, description="Net inventory at the start [units]; negative is backlog."
+    )
+    throughput_capacity: Quantity | None = Field(None, description="Most the node ships in one period [units/period].")
+    throughput_cost: Money = Field(0.0, description="Operating cost of what the node ships [money/unit].")
+    storage_capacity: Quantity | None = Field(
+        None,
+        description="Most the node may hold or have on its way to it [units]: orders are limited so that stock on hand "
+        "plus in transit never exceeds it, whatever demand does.",
+    )
+
+
+class Lane(Record):
+    """A supply link: goods ordered on it leave `from` at once and reach `to` after the lead time."""
+
+    source: NodeId = Field(alias="from", description="Supplying node.")
+    target: NodeId = Field(alias="to", description="Receiving node.")
+    lead_time: int = Field(ge=0, le=MAX_LEAD_TIME, description="L [periods] from order to arrival.")
+    unit_cost: Money = Field(0.0, description="Procurement or freight cost [money/unit ordered].")
+    in_transit_cost: Money = Field(0.0, description="Cost of goods under way [money/unit/period].")
+    capacity: Quantity | None = Field(None, description="Most that can be ordered in one period [units/period].")
+    initial_in_transit: list[Quantity] = Field(
+        default_factory=list, max_length=MAX_LEAD_TIME, description="Already under way [units], nearest arrival first."
+    )
+
+
+class InventoryNetwork(Instance):
+    """A supply network to be replenished every period, before demand is known."""
+
+    problem: Literal["inventory_network"] = "inventory_network"
+    periods: int = Field(ge=1, le=10_000, description="Horizon T [periods].")
+    warmup_periods: int = Field(0, ge=0, description="First periods, not reported: the system settles.")
+    objective: Literal["cost", "profit"] = Field("cost", description="profit counts revenue as a negative cost.")
+    receipt: Literal["before_decision", "after_decision"] = Field(
+        "before_decision",
+        description="Whether what is due in a period can be shipped on in that period (before_decision) or joins stock "
+        "after shipping and before demand (after_decision).",
+    )
+    horizon: Literal["finite", "rolling"] | None = Field(
+        None,
+        description="finite: the policy knows how many periods are left; rolling: the same policy every period. "
+        "Default: rolling if there are warm-up periods, else finite.",
+    )
+    integer_orders: bool = Field(False, description="Orders are whole units.")
+    nodes: list[Node] = Field(min_length=1, max_length=2_000)
+    lanes: list[Lane] = Field(min_length=1, max_length=10_000)
+    demand: DemandProcess
+
+    @property
+    def num_stages(self) -> int:
+        return self.periods
+
+    @property
+    def is_rolling(self) -> bool:
+        """Whether the policy is the same in every period."""
+        return self.horizon == "rolling" or (self.horizon is None and self.warmup_periods > 0)
+
+    @property
+    def stocking_nodes(self) -> list[Node]:
+        """Nodes that hold stock (all but suppliers), in document order."""
+        return [node for node in self.nodes if node.kind != "supplier"]
+
+    @property
+    def demand_nodes(self) -> list[str]:
+        """Ids of the nodes with demand, in document order."""
+        return [node.id for node in self.nodes if node.id in self.demand.node_ids]
+
+    def longest_lead_time(self) -> int:
+        """The longest lead time on any lane [periods]."""
+        return max(lane.lead_time for lane in self.lanes)
+
+    def rules(self) -> Iterator[Issue]:
+        yield from _period_rules(self)
+        yield from _node_rules(self)
+        yield from _lane_rules(self)
+        known = {node.id: node for node in self.nodes}
+        if all(lane.source in known and lane.target in known for lane in self.lanes):
+            yield from _graph_rules(self)
+        yield from _demand_rules(self)
+
+
+def _error(code: str, detail: str, *where: str | int) -> Issue:
+    return Issue(code, "error", pointer(*where), detail)
+
+
+def _period_rules(net: InventoryNetwork) -> Iterator[Issue]:
+    if net.warmup_periods >= net.periods:
+        yield _error("warmup", f"must be less than periods ({net.periods})", "warmup_periods")
+    if net.objective == "profit" and not any(node.price > 0 for node in net.nodes):
+        yield _error("objective", "profit needs a node with a price", "objective")
+
+
+def _node_rules(net: InventoryNetwork) -> Iterator[Issue]:
+    seen: set[str] = set()
+    for index, node in enumerate(net.nodes):
+        if node.id in seen:
+            yield _error("duplicate", f"node id {node.id!r} is used twice", "nodes", index, "id")
+        seen.add(node.id)
+        if node.price > 0 and net.objective == "cost":
+            yield _error("price", 'a price needs "objective": "profit"', "nodes", index, "price")
+        if node.kind == "supplier":
+            for name in ("holding_cost", "shortage_cost", "price", "initial_on_hand", "storage_capacity"):
+                if getattr(node, name) not in (0.0, None):
+                    yield _error("supplier", "a supplier has unlimited stock and no demand", "nodes", index, name)
+        if node.storage_capacity is not None and _position(net, node) > node.storage_capacity:
+            detail = f"stock on hand and in transit is above the storage capacity ({node.storage_capacity:g})"
+            yield _error("storage", detail, "nodes", index, "initial_on_hand")
+        if node.initial_on_hand < 0 and (node.unmet_demand == "lost" or node.id not in net.demand.node_ids):
+            yield _error(
+                "backlog", "only a node with backlogged demand starts negative", "nodes", index, "initial_on_hand"
+            )
+
+
+def _position(net: InventoryNetwork, node: Node) -> float:
+    under_way = sum(sum(lane.initial_in_transit) for lane in net.lanes if lane.target == node.id)
+    return node.initial_on_hand + under_way
+
+
+def _lane_rules(net: InventoryNetwork) -> Iterator[Issue]:
+    known = {node.id: node for node in net.nodes}
+    seen: set[tuple[str, str]] = set()
+    for index, lane in enumerate(net.lanes):
+        for end, name in ((lane.source, "from"), (lane.target, "to")):
+            if end not in known:
+                yield _error("unknown_node", f"no node has the id {end!r}", "lanes", index, name)
+        if lane.target in known and known[lane.target].kind == "supplier":
+            yield _error("supplier", "a supplier receives nothing", "lanes", index, "to")
+        if (lane.source, lane.target) in seen:
+            yield _error("duplicate", f"a second lane from {lane.source!r} to {lane.target!r}", "lanes", index)
+        seen.add((lane.source, lane.target))
+        if lane.lead_time > net.periods:
+            yield _error("lead_time", f"longer than the horizon ({net.periods} periods)", "lanes", index, "lead_time")
+        slots = state_slots(lane.lead_time, net.receipt)
+        if len(lane.initial_in_transit) > slots:
+            detail = f"at most {slots} quantities can be under way on this lane"
+            yield _error("in_transit", detail, "lanes", index, "initial_in_transit")
+
+
+def _graph_rules(net: InventoryNetwork) -> Iterator[Issue]:
+    order = topological_order(net)
+    if order is None:
+        yield _error("cycle", "the lanes form a cycle; goods must flow one way", "lanes")
+    supplied = {node.id for node in net.nodes if node.kind == "supplier"}
+    frontier = list(supplied)
+    downstream: dict[str, list[str]] = {}
+    for lane in net.lanes:
+        downstream.setdefault(lane.source, []).append(lane.target)
+    while frontier:
+        for target in downstream.get(frontier.pop(), []):
+            if target not in supplied:
+                supplied.add(target)
+                frontier.append(target)
+    for index, node in enumerate(net.nodes):
+        if node.id not in supplied:
+            yield _error("unreachable", f"no lane from a supplier reaches {node.id!r}", "nodes", index)
+
+
+def _demand_rules(net: InventoryNetwork) -> Iterator[Issue]:
+    known = {node.id: node for node in net.nodes}
+    yield from net.demand.rules(("demand",))
+    for node_id in net.demand.node_ids:
+        if node_id not in known:
+            yield _error("unknown_node", f"no node has the id {node_id!r}", "demand", "nodes", node_id)
+        elif known[node_id].kind != "store":
+            yield _error("demand", "only a store has demand", "demand", "nodes", node_id)
+    for index, node in enumerate(net.nodes):
+        if node.kind == "store" and node.id not in net.demand.node_ids:
+            yield _error("demand", f"store {node.id!r} has no demand", "nodes", index)
+
+
+def state_slots(lead_time: int, receipt: str) -> int:
+    """How many different arrival periods goods on a lane can have when a decision is taken.
+
+    Goods due now have joined stock already if `receipt` is before_decision, else they are still under way.
+    """
+    return max(lead_time - 1, 0) if receipt == "before_decision" else lead_time
+
+
+def topological_order(net: InventoryNetwork) -> list[str] | None:
+    """Node ids, suppliers first, every lane pointing forward; None if the lanes form a cycle (Kahn)."""
+    incoming = {node.id: 0 for node in net.nodes}
+    downstream: dict[str, list[str]] = {node.id: [] for node in net.nodes}
+    for lane in net.lanes:
+        incoming[lane.target] += 1
+        downstream[lane.source].append(lane.target)
+    ready = [node.id for node in net.nodes if incoming[node.id] == 0]
+    order: list[str] = []
+    while ready:
+        current = ready.pop(0)
+        order.append(current)
+        for target in downstream[current]:
+            incoming[target] -= 1
+            if incoming[target] == 0:
+                ready.append(target)
+    return order if len(order) == len(net.nodes) else None

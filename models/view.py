@@ -1,0 +1,71 @@
+"""The planner's face of a problem: state documents in, decision lines out.
+
+Types change at three doors only; this is the second (JSON state → tensors) and the third (decision → lines).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a decision table: key in the line, heading, unit (empty for words)."""
+
+    key: str
+    title: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A place where the policy's proposal had to be moved to be feasible."""
+
+    field: str
+    proposed: float
+    feasible: float
+    rule: str
+
+
+class View(ABC):
+    """JSON ↔ tensors for one instance. Built once per policy and kept: decoding must be fast."""
+
+    columns: Sequence[Column]  # the decision as a table
+    lines_key: str  # where the decision document keeps its lines, e.g. "orders"
+
+    @abstractmethod
+    def state_schema(self) -> dict[str, Any]:
+        """JSON Schema 2020-12 of one state document, with units."""
+
+    @abstractmethod
+    def today(self) -> dict[str, Any]:
+        """The instance's own initial state as a document (a valid `state`)."""
+
+    @abstractmethod
+    def decode(self, documents: Sequence[object]) -> tuple[Any, Any]:
+        """State documents → (state tensors, stage (batch,)); `InvalidInput` with pointers `/{row}/...`."""
+
+    @abstractmethod
+    def decode_columns(self, columns: Mapping[str, object]) -> tuple[Any, Any]:
+        """One document of arrays (a row per state) → (state tensors, stage (batch,)); `InvalidInput` with pointers."""
+
+    @abstractmethod
+    def encode(self, state: Any, decision: Any, stage: Any) -> list[dict[str, Any]]:
+        """Decisions → one document per row, every line in the planner's ids and units."""
+
+    @abstractmethod
+    def encode_columns(self, state: Any, decision: Any, stage: Any) -> dict[str, Any]:
+        """Decisions → one document of arrays (a row per state)."""
+
+    @abstractmethod
+    def repairs(self, proposed: Any, feasible: Any) -> list[list[Repair]]:
+        """Per row: where the feasible decision differs from the proposal, and by which rule."""
+
+    @abstractmethod
+    def explain(self, state: Any, decision: Any, stage: Any) -> list[list[str]]:
+        """Per row: sentences that say why the decision is what it is."""
+
+    @abstractmethod
+    def warnings(self, documents: Sequence[object]) -> list[list[str]]:
+        """Per row: what in the document was accepted but not used, or is unusual."""

@@ -1,0 +1,111 @@
+"""What an algorithm is: a frozen value with a config, a way to train and build, and what it needs of a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from models.core import Instance, Problem, Traits
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.dynamics import Policy
+
+
+class Config(BaseModel):
+    """Base of every algorithm's configuration: flat, every field described and bounded, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """How a long run speaks with whoever started it; no-ops by default.
+
+    `on_iteration(iteration, iterations, metrics)` reports progress; `on_checkpoint(state)` hands over everything needed
+    to resume (tensors, numbers and plain containers only); `should_stop()` is asked at least once a second;
+    `on_log(text)` is a line for people; `on_phase(name, fraction)` says what the run is doing outside iterations.
+    """
+
+    on_iteration: Callable[[int, int, Mapping[str, float]], None] = lambda iteration, iterations, metrics: None
+    on_checkpoint: Callable[[Mapping[str, Any]], None] = lambda state: None
+    should_stop: Callable[[], bool] = lambda: False
+    on_log: Callable[[str], None] = lambda text: None
+    on_phase: Callable[[str, float], None] = lambda name, fraction: None
+
+
+class Diverged(RuntimeError):
+    """Training produced non-finite costs or gradients and could not go on."""
+
+
+class InnerSolveError(RuntimeError):
+    """A mathematical program inside an algorithm could not be solved to the status it needs."""
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """Everything one training run is a function of; same request on a CPU, same policy."""
+
+    problem: Problem
+    instance: Instance
+    config: Any  # the solver's own Config
+    seed: int
+    device: str = "cpu"
+    time_limit: float | None = None  # [s] wall clock for training alone; ends it with the best policy so far
+    checkpoint: Mapping[str, Any] | None = None  # what `on_checkpoint` was last given, to resume from
+    warm_start: Mapping[str, Tensor] | None = None  # weights to start from
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A trained policy with its learning curve."""
+
+    policy: Policy[Any, Any]
+    family: str  # the policy family it belongs to
+    curve: list[dict[str, float]]  # one row per validation: iteration, seconds, cost, best_cost
+    iterations: int
+    seconds: float
+    stopped_by: Literal["finished", "time_limit", "request"]
+
+
+@dataclass(frozen=True)
+class SolveResult:
+    """The outcome of a program: a plan or a bound, or why there is none (infeasibility is an outcome)."""
+
+    status: Literal["optimal", "infeasible", "unbounded", "time_limit"]
+    document: dict[str, Any]  # values, plan lines, counts, in the planner's words
+
+
+class TrainFunction(Protocol):
+    def __call__(self, request: TrainRequest, callbacks: Callbacks) -> TrainResult: ...
+
+
+class SolveFunction(Protocol):
+    def __call__(
+        self, problem: Problem, instance: Instance, config: Any, seed: int, callbacks: Callbacks
+    ) -> SolveResult: ...
+
+
+@dataclass(frozen=True)
+class Solver:
+    """An algorithm: what it is called, how it is configured, what it needs and how it runs."""
+
+    name: str
+    title: str
+    summary: str
+    kind: Literal["train", "solve"]  # gives a policy, or a plan or bound of a program
+    config: type[Config]
+    needs: Callable[[Traits], list[str]]  # reasons it cannot serve a problem of these traits; empty if it can
+    train: TrainFunction | None = None
+    solve: SolveFunction | None = None
+    build: Callable[[Problem, Instance, Any, str], Policy[Any, Any]] | None = None  # (…, family) → untrained policy
+    refuses: Callable[[Problem, Instance, Any], str | None] = field(default=lambda problem, instance, config: None)
+    source: str = ""  # the paper
+
+    def reasons_against(self, problem: Problem) -> list[str]:
+        """Why this solver does not serve the problem; empty if it does."""
+        return self.needs(problem.traits)

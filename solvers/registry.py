@@ -1,0 +1,25 @@
+"""The algorithms Herenow knows. A new algorithm is one file and one line here.
+
+Algorithms of your own, kept outside this tree, are named by the environment: `HERENOW_SOLVERS=package.module:ATTRIBUTE,…`.
+"""
+
+from __future__ import annotations
+
+from models.lazy import plugins
+from solvers.bounds import DETERMINISTIC, PERFECT_INFORMATION
+from solvers.core import Solver
+from solvers.hdpo import HDPO
+
+_SOLVERS: dict[str, Solver] = {
+    solver.name: solver for solver in (HDPO, PERFECT_INFORMATION, DETERMINISTIC, *plugins("HERENOW_SOLVERS", Solver))
+}
+
+
+def solvers() -> dict[str, Solver]:
+    """Every registered solver by name, in a copy."""
+    return dict(_SOLVERS)
+
+
+def solver(name: str) -> Solver:
+    """The solver of that name; KeyError if there is none."""
+    return _SOLVERS[name]
