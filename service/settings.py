@@ -44,11 +44,14 @@ class Settings(BaseSettings):
     )
     allowed_origins: list[str] = Field(default=[], description="Origins besides the service's own that may call it.")
     max_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Largest request body.")
+    max_batch_bytes: int = Field(default=64 * 2**20, ge=1024, description="Largest body of a recommend request.")
+    body_seconds: float = Field(default=30.0, gt=0, description="Time a request's body may take to arrive.")
     max_states: int = Field(default=100_000, ge=1, description="Most states in one recommend request.")
     max_page: int = Field(default=200, ge=1, le=1000, description="Largest `limit` of a collection page.")
     max_wait_seconds: float = Field(default=30.0, gt=0, description="Longest long poll.")
     rate_per_minute: int = Field(default=0, ge=0, description="Requests a minute and key (or address); 0 is unlimited.")
     idempotency_hours: float = Field(default=24.0, gt=0, description="How long a first answer is replayed.")
+    inference_threads: int = Field(default=1, ge=1, le=256, description="CPU threads of one recommend computation.")
     policy_cache: int = Field(default=16, ge=1, description="Policies kept ready for recommend in one process.")
 
     # Jobs

@@ -9,7 +9,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, DateTime, Double, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -205,6 +216,7 @@ class RecommendationRow(Base):
     request: Mapped[dict[str, Any]]
     response: Mapped[dict[str, Any]]
     states: Mapped[int]
+    archive: Mapped[bytes | None] = mapped_column(LargeBinary)  # zlib JSON of both when too big for the columns
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     outcome: Mapped[dict[str, Any] | None]
     outcome_at: Mapped[datetime | None]

@@ -1,0 +1,164 @@
+"""What endpoints ask for: the caller and their scopes, transactions, pages, checked path parameters.
+
+Endpoints that touch the database are plain `def` and take a `Reading` or `Writing` session: one transaction per
+request, committed before the response is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import Depends, Path, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, Field
+from sqlalchemy import Select
+from sqlalchemy.orm import Session
+
+from service.db.session import Database
+from service.errors import ApiError
+from service.ids import NAME_PATTERN
+from service.keys.service import LOCAL, Caller, identify
+from service.settings import Settings
+
+CURSOR_PATTERN = r"^[a-z0-9][A-Za-z0-9_-]{0,62}$"
+REF_PATTERN = r"^([a-z]{3}_[0-9A-HJKMNP-TV-Z]{26}|[a-z0-9][a-z0-9_-]{0,62}(:[1-9][0-9]{0,8})?)$"
+
+
+def settings_of(request: Request) -> Settings:
+    """The application's settings."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def database_of(request: Request) -> Database:
+    """The application's database."""
+    database: Database = request.app.state.database
+    return database
+
+
+def _reading(request: Request) -> Iterator[Session]:
+    with database_of(request).read() as session:
+        yield session
+
+
+def _writing(request: Request) -> Iterator[Session]:
+    with database_of(request).write() as session:
+        yield session
+
+
+Reading = Annotated[Session, Depends(_reading, scope="function")]
+"""A transaction that only reads."""
+
+Writing = Annotated[Session, Depends(_writing, scope="function")]
+"""A transaction that may write, committed before the response leaves."""
+
+TheSettings = Annotated[Settings, Depends(settings_of)]
+TheDatabase = Annotated[Database, Depends(database_of)]
+
+_bearer = HTTPBearer(
+    scheme_name="key",
+    description="An API key: `Authorization: Bearer hnk_…`. Embedded mode on loopback needs none.",
+    auto_error=False,
+)
+
+
+def _caller(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
+    if credentials is None:
+        if "authorization" not in request.headers and request.app.state.door.is_open_to(request.client):
+            return LOCAL
+        raise _unauthenticated("This service asks for an API key.")
+    caller = identify(database_of(request), credentials.credentials)
+    if caller is None:
+        raise _unauthenticated("The API key is unknown, revoked or expired.", 'error="invalid_token"')
+    return caller
+
+
+def _unauthenticated(detail: str, more: str = "") -> ApiError:
+    challenge = 'Bearer realm="herenow"' + (f", {more}" if more else "")
+    return ApiError("unauthenticated", detail, headers={"WWW-Authenticate": challenge})
+
+
+def allow(scope: str) -> Callable[..., Caller]:
+    """A dependency that is the caller, refused with 403 unless their key has the scope."""
+
+    def check(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+        if not caller.may(scope):
+            challenge = f'Bearer realm="herenow", error="insufficient_scope", scope="{scope}"'
+            detail = f"The key's scopes do not include {scope!r}."
+            raise ApiError("forbidden", detail, headers={"WWW-Authenticate": challenge})
+        return caller
+
+    return check
+
+
+MayRead = Annotated[Caller, Depends(allow("read"))]
+MayPlan = Annotated[Caller, Depends(allow("plan"))]
+MayTrain = Annotated[Caller, Depends(allow("train"))]
+MayAdmin = Annotated[Caller, Depends(allow("admin"))]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which part of a collection is asked for: at most `limit` items after `cursor`."""
+
+    limit: int
+    cursor: str | None
+
+
+def _page(
+    request: Request,
+    limit: Annotated[
+        int, Query(ge=1, le=1000, description="Most items wanted; `/v1/limits` says the most given.")
+    ] = 50,
+    cursor: Annotated[
+        str | None, Query(pattern=CURSOR_PATTERN, description="`next_cursor` of the page before.")
+    ] = None,
+) -> Page:
+    return Page(min(limit, settings_of(request).max_page), cursor)
+
+
+ThePage = Annotated[Page, Depends(_page)]
+
+Item = TypeVar("Item")
+
+
+class Collection(BaseModel, Generic[Item]):
+    """One page of a collection, newest first; `next_cursor` is null on the last page."""
+
+    items: list[Item]
+    next_cursor: str | None = Field(description="Pass it as `cursor` to get the next page; null when there is none.")
+
+
+def newest_first(session: Session, query: Select[tuple[Any]], row: Any, page: Page) -> tuple[list[Any], str | None]:
+    """One page of `query` over `row`, newest first, and the cursor of the next.
+
+    Identifiers sort by the time they were made and never change, so an item is neither skipped nor met twice while
+    others are added.
+    """
+    if page.cursor is not None:
+        query = query.where(row.id < page.cursor)
+    rows = list(session.scalars(query.order_by(row.id.desc()).limit(page.limit + 1)))
+    more = len(rows) > page.limit
+    rows = rows[: page.limit]
+    return rows, rows[-1].id if more else None
+
+
+def id_path(prefix: str, what: str) -> Any:
+    """A path parameter that is an identifier with that prefix, checked before it touches a query."""
+    return Path(
+        pattern=rf"^{prefix}_[0-9A-HJKMNP-TV-Z]{{26}}$",
+        description=f"Identifier of the {what}.",
+        examples=[f"{prefix}_01K9ZV6Q5RJ8XAMB4T0CWD3EFG"],
+    )
+
+
+InstanceId = Annotated[str, id_path("ins", "instance")]
+JobId = Annotated[str, id_path("job", "job")]
+RecommendationId = Annotated[str, id_path("rec", "recommendation")]
+EvaluationId = Annotated[str, id_path("evl", "evaluation")]
+Name = Annotated[str, Path(pattern=NAME_PATTERN)]
+PolicyRef = Annotated[
+    str, Path(pattern=REF_PATTERN, description="A policy: its id, its `name` (newest version) or `name:3`.")
+]

@@ -1,0 +1,31 @@
+"""Queries on API keys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from service.db.rows import ApiKeyRow
+
+
+def by_digest(session: Session, digest: str) -> ApiKeyRow | None:
+    """The key with that digest."""
+    return session.scalar(select(ApiKeyRow).where(ApiKeyRow.digest == digest))
+
+
+def by_id(session: Session, key_id: str) -> ApiKeyRow | None:
+    """The key with that id."""
+    return session.get(ApiKeyRow, key_id)
+
+
+def all_keys(session: Session) -> list[ApiKeyRow]:
+    """Every key, oldest first."""
+    return list(session.scalars(select(ApiKeyRow).order_by(ApiKeyRow.id)))
+
+
+def any_valid(session: Session, now: datetime) -> bool:
+    """Whether some key is neither revoked nor expired."""
+    alive = or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > now)
+    return session.scalar(select(ApiKeyRow.id).where(ApiKeyRow.revoked_at.is_(None), alive).limit(1)) is not None
