@@ -1,0 +1,69 @@
+"""The bell: a Celery message `{job_id}` that wakes a worker. It carries no state, and losing it costs only a delay."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from service.db.rows import utcnow
+from service.db.session import Database
+from service.jobs import repository
+
+log = logging.getLogger(__name__)
+
+TASK = "herenow.bell"
+
+
+class Bell(Protocol):
+    """Something that wakes a worker for a job."""
+
+    def ring(self, job_id: str) -> bool:
+        """Wake a worker; False if that failed now and somebody must ring again later. Never raises."""
+
+
+class CeleryBell:
+    """Rings through the broker."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def ring(self, job_id: str) -> bool:
+        """Send the message, without waiting for a broker that is away."""
+        try:
+            self._app.send_task(TASK, kwargs={"job_id": job_id}, ignore_result=True, retry=False)
+        except (OperationalError, OSError) as error:
+            log.warning("the bell for %s could not be rung now: %s", job_id, error)
+            return False
+        return True
+
+
+class NoBell:
+    """A process without a broker: the workers' reconcilers find the job in the outbox."""
+
+    def ring(self, job_id: str) -> bool:
+        """Nothing to ring."""
+        return False
+
+
+def ring_after_commit(session: Session, database: Database, bell: Bell, job_id: str) -> None:
+    """Ring once the transaction that queued the job is committed; if it rolls back, nothing is rung."""
+
+    def ring(committed: Session) -> None:
+        if bell.ring(job_id):
+            _note(database, job_id)
+
+    event.listen(session, "after_commit", ring, once=True)
+
+
+def _note(database: Database, job_id: str) -> None:
+    try:
+        with database.write() as session:
+            repository.mark_rung(session, job_id, utcnow())
+    except SQLAlchemyError as error:  # it will be rung once more than needed, which is harmless
+        log.warning("the bell for %s is rung but not noted: %s", job_id, type(error).__name__)

@@ -1,0 +1,15 @@
+"""A job's states and the types of its events."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Kind = Literal["train", "evaluate", "solve"]
+State = Literal["queued", "starting", "running", "finalizing", "cancelling", "succeeded", "failed", "cancelled"]
+EventType = Literal["state", "progress", "metric", "incumbent", "checkpoint", "log", "end"]
+
+QUEUED: State = "queued"
+HELD: tuple[State, ...] = ("starting", "running", "finalizing", "cancelling")
+"""A worker holds the job under a lease."""
+FINISHED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
+"""The job will not change any more."""
