@@ -150,6 +150,8 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
             components["throughput"] = orders @ self.throughput_cost
         if self.charges["in_transit_cost"]:
             components["in_transit"] = post.pipeline @ self.in_transit_cost
+        if self.charges["price"]:
+            components["revenue"] = -(self._served(state.net_inventory, stock) @ self.price)
         counts = {"ordered": orders.sum(1), "in_transit": post.pipeline.sum(1)} if self.counts else {}
         return post, Costs(components, counts)
 
@@ -169,14 +171,17 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
             "holding": ends.clamp_min(0.0) @ self.holding_cost,
             "shortage": shortage @ self.shortage_cost,
         }
+        following = self._next(ends, post.pipeline)
         if self.charges["price"]:
-            components["revenue"] = -(self._sold(before, demand, shortage) @ self.price)
+            sold = demand + (-before).clamp_min(0.0) - shortage + self._served(ends, following.net_inventory)
+            components["revenue"] = -(sold @ self.price)
         counts = self._count(before, demand, ends, shortage) if self.counts else {}
-        return self._next(ends, post.pipeline), Costs(components, counts)
+        return following, Costs(components, counts)
 
-    def _sold(self, before: Tensor, demand: Tensor, shortage: Tensor) -> Tensor:
-        """Units delivered to customers: this period's demand and backlog cleared, less what stays or becomes short."""
-        return demand + (-before).clamp_min(0.0) - shortage
+    def _served(self, before: Tensor, after: Tensor) -> Tensor:
+        """Backlog served by goods that joined stock [units], demand nodes; it earns the price when it is served."""
+        stores = slice(0, self.num_demand)
+        return (-before[:, stores]).clamp_min(0.0) - (-after[:, stores]).clamp_min(0.0)
 
     def _next(self, ends: Tensor, pipeline: Tensor) -> NetworkState:
         if not self.shifts:
