@@ -151,7 +151,7 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
         if self.charges["in_transit_cost"]:
             components["in_transit"] = post.pipeline @ self.in_transit_cost
         if self.charges["price"]:
-            components["revenue"] = -(self._served(state.net_inventory, stock) @ self.price)
+            components["backlog_revenue"] = -(self._served(state.net_inventory, stock) @ self.price)
         counts = {"ordered": orders.sum(1), "in_transit": post.pipeline.sum(1)} if self.counts else {}
         return post, Costs(components, counts)
 
