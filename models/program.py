@@ -90,7 +90,7 @@ class LinearProgram:
 
 @dataclass(frozen=True, eq=False)
 class MultistageProgram:
-    """Stages joined by state: one program whose noise is all stages' noise in order, and where each stage lies in it."""
+    """Stages joined by state: one program, whose noise is all stages' noise in order, and where each stage lies."""
 
     program: LinearProgram
     column_starts: Indices  # (stages + 1,)
@@ -128,7 +128,7 @@ class Program(ABC):
         """Columns of a stage (batch, n) → decision tensors of the simulator."""
 
     def final(self) -> LinearProgram | None:
-        """A program of the last outgoing state alone that prices what is left at the horizon; None: it is worth nothing."""
+        """A program of the last outgoing state alone that prices what is left at the end; None: it is worth nothing."""
         return None
 
     def noise_path(self, noise: Any) -> Vector:
@@ -136,12 +136,12 @@ class Program(ABC):
         return np.concatenate([self.noise_vector(noise, stage) for stage in range(self.num_stages)], axis=1)
 
     def horizon(self, weights: Sequence[float]) -> MultistageProgram:
-        """All stages chained; `weights` (T,) multiply the stages' costs, the last one also what is left at the end."""
+        """All stages chained; `weights` (T+1,) multiply the stages' costs and, last, what is left at the end."""
         stages = [self.stage(stage) for stage in range(self.num_stages)]
+        if len(weights) != len(stages) + 1:
+            raise ValueError(f"{len(weights)} weights for {len(stages)} stages and what is left at the end")
         final = self.final()
-        if final is None:
-            return chain(stages, weights)
-        return chain([*stages, final], [*weights, weights[-1]])
+        return chain(stages, weights[:-1]) if final is None else chain([*stages, final], weights)
 
 
 def vars_of(program: LinearProgram) -> dict[str, Any]:
@@ -159,8 +159,8 @@ def compile_stage(block: Any, incoming: Iterable[Any], noise: Iterable[Any], out
         outgoing: the variables that are the next incoming state, entry by entry; any of the block's variables.
 
     Raises:
-        ValueError: a variable is listed twice or fixed, an outgoing one is not of this block, or an algebraic row has no
-            variable. Nonlinear algebra raises Pyomo's own error.
+        ValueError: a variable is listed twice or fixed, a listed one is not of this block, or there is not exactly one
+            objective. Nonlinear algebra raises Pyomo's own error.
     """
     from pyomo.core.base import Var
     from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler

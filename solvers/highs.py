@@ -1,0 +1,264 @@
+"""HiGHS behind one door: a compiled program passed once, then solved again and again from its last basis.
+
+The only file that speaks highspy. A `HotProgram` holds one HiGHS object on one thread; `set_data` moves the right-hand
+sides that an incoming state and noise touch, `solve` starts from the last basis. Reductions, sparse products and bound
+changes are whole-array operations.
+
+Two habits of HiGHS are handled here. It counts `time_limit` over the life of an object: every solve gets its own limit
+on top of the time already run. And it may end in "unknown" after many warm starts: then a chain of remedies is tried
+(a cold start, presolve off with primal simplex, interior point with crossover), each use is counted, and what none of
+them solves is an `InnerSolveError`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import highspy
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from models.program import LinearProgram, Vector
+from solvers.core import InnerSolveError
+
+Status = Literal["optimal", "infeasible", "unbounded", "time_limit", "stopped"]
+
+_OUTCOMES: Mapping[str, Status] = {
+    "kOptimal": "optimal",
+    "kModelEmpty": "optimal",
+    "kInfeasible": "infeasible",
+    "kUnbounded": "unbounded",
+    "kTimeLimit": "time_limit",
+    "kInterrupt": "stopped",
+    "kHighsInterrupt": "stopped",
+}
+_REMEDIES: Mapping[str, Mapping[str, object]] = {
+    "cold_start": {},
+    "primal_simplex": {"presolve": "off", "solver": "simplex", "simplex_strategy": 4},
+    "interior_point": {"presolve": "on", "solver": "ipm", "run_crossover": "on"},
+}
+_DEFAULTS: Mapping[str, object] = {
+    "presolve": "choose",
+    "solver": "choose",
+    "simplex_strategy": 1,
+    "run_crossover": "on",
+}
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """What one solve found. Arrays are empty where the status leaves none.
+
+    `value` is the cost of `x`; `bound` a proven lower bound on the optimal cost: the same for an optimal linear
+    program, the branch-and-bound's bound for a mixed-integer one; −inf where nothing is proven.
+    """
+
+    status: Status
+    value: float  # [money]
+    bound: float  # [money]
+    x: Vector  # (n,) columns
+    row_duals: Vector  # (r,) ∂value/∂(right-hand side); empty for mixed-integer programs
+    reduced_costs: Vector  # (n,) ∂value/∂(bound of the column); empty for mixed-integer programs
+
+    def require(self, purpose: str) -> Optimum:
+        """This, if it is optimal; else `InnerSolveError` naming the purpose."""
+        if self.status != "optimal":
+            raise InnerSolveError(f"{purpose}: the program is {self.status}, needed an optimum")
+        return self
+
+
+@dataclass
+class Tally:
+    """What a `HotProgram` has done so far."""
+
+    solves: int = 0
+    iterations: int = 0  # simplex and interior-point
+    seconds: float = 0.0  # wall clock inside HiGHS
+    remedies: Counter[str] = field(default_factory=Counter)  # uses, by remedy
+
+    def document(self) -> dict[str, object]:
+        """The tally as JSON."""
+        return {
+            "solves": self.solves,
+            "iterations": self.iterations,
+            "seconds": round(self.seconds, 6),
+            "remedies": dict(self.remedies),
+        }
+
+
+class HotProgram:
+    """One compiled program in one HiGHS object, solved from its last basis whenever its data change.
+
+    Raises `InnerSolveError` if HiGHS refuses the program. Not for use by two threads at a time.
+    """
+
+    def __init__(self, program: LinearProgram, mip_gap: float = 1e-6) -> None:
+        self.program = program
+        self.tally = Tally()
+        self._highs = _Quiet()
+        for name, option in {"threads": 1, "mip_rel_gap": mip_gap, **_DEFAULTS}.items():
+            self._set(name, option)
+        self._check(self._highs.passModel(_highs_lp(program)), "pass the program")
+        touched = np.diff(sparse.csr_array(sparse.hstack([program.state_matrix, program.noise_matrix])).indptr) > 0
+        self._touched = np.flatnonzero(touched).astype(np.int32)
+        self._state_part = sparse.csr_array(program.state_matrix)[self._touched]
+        self._noise_part = sparse.csr_array(program.noise_matrix)[self._touched]
+        self._lower = program.row_lower[self._touched]
+        self._upper = program.row_upper[self._touched]
+        self._offset = program.constant
+
+    def set_data(self, state: Vector, noise: Vector) -> None:
+        """Take incoming state (k,) and noise (m,) as data; ValueError if they do not fit or are not finite."""
+        expected = (len(self.program.states),), (len(self.program.noises),)
+        if (state.shape, noise.shape) != expected:
+            raise ValueError(f"state and noise have shapes {state.shape}, {noise.shape}; need {expected}")
+        shift = self._state_part @ state + self._noise_part @ noise
+        self._offset = float(self.program.offset(state, noise))
+        if not (np.isfinite(shift).all() and np.isfinite(self._offset)):
+            raise ValueError("state or noise is not finite")
+        self.set_row_bounds(self._touched, self._lower - shift, self._upper - shift)
+
+    def set_row_bounds(self, rows: npt.NDArray[np.int32], lower: Vector, upper: Vector) -> None:
+        """Replace the bounds of some rows (as they stand beside A x: data are on the right-hand side already)."""
+        self._check(self._highs.changeRowsBounds(len(rows), rows, lower, upper), "change row bounds")
+
+    def set_column_bounds(self, columns: npt.NDArray[np.int32], lower: Vector, upper: Vector) -> None:
+        """Replace the bounds of some columns."""
+        self._check(self._highs.changeColsBounds(len(columns), columns, lower, upper), "change column bounds")
+
+    def set_costs(self, columns: npt.NDArray[np.int32], cost: Vector) -> None:
+        """Replace the cost of some columns."""
+        self._check(self._highs.changeColsCost(len(columns), columns, cost), "change costs")
+
+    def add_rows(self, matrix: sparse.csr_array, lower: Vector, upper: Vector) -> None:
+        """Append rows lower ≤ matrix x ≤ upper (cuts); `matrix` is (rows, n). Data do not move them."""
+        entries = (matrix.indptr[:-1].astype(np.int32), matrix.indices.astype(np.int32), matrix.data)
+        self._check(self._highs.addRows(matrix.shape[0], lower, upper, matrix.nnz, *entries), "add rows")
+
+    def solve(self, time_limit: float | None = None, should_stop: Callable[[], bool] | None = None) -> Optimum:
+        """Solve from the last basis.
+
+        Args:
+            time_limit: wall-clock seconds for this solve alone, all remedies included.
+            should_stop: asked about ten times a second from inside HiGHS; True ends the solve with status `stopped`.
+
+        Raises:
+            InnerSolveError: HiGHS gave no answer, and no remedy helped.
+        """
+        started = time.perf_counter()
+        if should_stop is not None:
+            self._listen(should_stop)
+        try:
+            status = self._attempts(started, time_limit)
+        finally:
+            if should_stop is not None:
+                self._deafen()
+            self.tally.solves += 1
+            self.tally.seconds += time.perf_counter() - started
+        return self._optimum(status)
+
+    def _attempts(self, started: float, time_limit: float | None) -> Status:
+        answer = self._run(started, time_limit)
+        if answer in _OUTCOMES:
+            return _OUTCOMES[answer]
+        seen = [answer]
+        try:
+            for remedy, options in _REMEDIES.items():
+                self.tally.remedies[remedy] += 1
+                self._highs.clearSolver()
+                for name, option in {**_DEFAULTS, **options}.items():
+                    self._set(name, option)
+                answer = self._run(started, time_limit)
+                if answer in _OUTCOMES:
+                    return _OUTCOMES[answer]
+                seen.append(answer)
+        finally:
+            for name, option in _DEFAULTS.items():
+                self._set(name, option)
+        raise InnerSolveError(f"HiGHS gave no answer: {', '.join(seen)}")
+
+    def _run(self, started: float, time_limit: float | None) -> str:
+        if time_limit is not None:
+            left = max(time_limit - (time.perf_counter() - started), 0.0)
+            self._set("time_limit", self._highs.getRunTime() + left)
+        self._highs.run()
+        if time_limit is not None:
+            self._set("time_limit", float("inf"))
+        info = self._highs.getInfo()
+        self.tally.iterations += max(info.simplex_iteration_count, 0) + max(info.ipm_iteration_count, 0)
+        return str(self._highs.getModelStatus().name)
+
+    def _optimum(self, status: Status) -> Optimum:
+        info, empty = self._highs.getInfo(), np.zeros(0)
+        mixed = self.program.is_mixed_integer
+        solution = self._highs.getSolution()
+        if not (solution.value_valid and info.primal_solution_status == 2):
+            bound = info.mip_dual_bound + self._offset if mixed and status in ("time_limit", "stopped") else -np.inf
+            return Optimum(status, np.inf if status == "infeasible" else np.nan, bound, empty, empty, empty)
+        value = info.objective_function_value + self._offset
+        x = np.array(solution.col_value)
+        if mixed:
+            return Optimum(status, value, info.mip_dual_bound + self._offset, x, empty, empty)
+        if status != "optimal":
+            return Optimum(status, value, -np.inf, x, empty, empty)
+        return Optimum(status, value, value, x, np.array(solution.row_dual), np.array(solution.col_dual))
+
+    def _listen(self, should_stop: Callable[[], bool]) -> None:
+        asked = [time.perf_counter()]
+
+        def answer(event: highspy.HighsCallbackEvent) -> None:
+            now = time.perf_counter()
+            if now - asked[0] > 0.1:
+                asked[0] = now
+                if should_stop():
+                    event.interrupt()
+
+        for callbacks in self._interrupts():
+            callbacks.subscribe(answer)
+
+    def _deafen(self) -> None:
+        for callbacks in self._interrupts():
+            callbacks.clear()
+
+    def _interrupts(self) -> tuple[highspy.HighsCallback, ...]:
+        return (self._highs.cbSimplexInterrupt, self._highs.cbIpmInterrupt, self._highs.cbMipInterrupt)
+
+    def _set(self, name: str, option: object) -> None:
+        self._check(self._highs.setOptionValue(name, option), f"set {name}")
+
+    @staticmethod
+    def _check(status: highspy.HighsStatus, purpose: str) -> None:
+        if status == highspy.HighsStatus.kError:
+            raise InnerSolveError(f"HiGHS could not {purpose}")
+
+
+class _Quiet(highspy.Highs):
+    """HiGHS that prints nothing: the banner comes while callbacks are enabled in the constructor, before any option
+    can be set from outside, and would spoil a machine-readable standard output."""
+
+    def enableCallbacks(self) -> None:
+        self.setOptionValue("output_flag", False)
+        super().enableCallbacks()
+
+
+def _highs_lp(program: LinearProgram) -> highspy.HighsLp:
+    """The program at zero state and noise; the constant stays outside."""
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = len(program.columns), len(program.rows)
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = program.cost, program.lower, program.upper
+    lp.row_lower_, lp.row_upper_ = program.row_lower, program.row_upper
+    matrix = sparse.csc_array(program.matrix)
+    matrix.sort_indices()
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    lp.a_matrix_.start_ = matrix.indptr.astype(np.int32)
+    lp.a_matrix_.index_ = matrix.indices.astype(np.int32)
+    lp.a_matrix_.value_ = matrix.data
+    if program.is_mixed_integer:
+        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+        lp.integrality_ = [kinds[whole] for whole in program.integer.astype(int).tolist()]
+    return lp
