@@ -1,0 +1,88 @@
+# Two commands for a newcomer: `make demo` (see it decide) and `make serve` (leave it running).
+# Everything lives in .venv; nothing else on the machine is touched.
+
+# The first Python of version 3.11 or later that can make a virtual environment. Choose another with PYTHON=…
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13 python3.14; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+# Where torch comes from: PyTorch's own index of CPU builds. For a GPU name the index of its CUDA version, e.g.
+# `make setup TORCH_INDEX=https://download.pytorch.org/whl/cu130`; empty takes the default package index.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
+
+FAST := not slow and not postgres
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev demo serve test check format lint types contracts fast bench clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.setup ## Install Herenow into .venv, ready for `make demo` and `make serve`
+
+dev: $(VENV)/.dev ## Install what tests and checks need as well
+
+demo: setup ## Train a policy for an example supply network and recommend today's orders (minutes)
+	@$(BIN)/python examples/demo.py
+
+serve: setup ## Run Herenow on this machine until Ctrl-C, data in ./herenow-data
+	@$(BIN)/herenow serve
+
+test: dev ## Run every test, with its own Redis and PostgreSQL
+	$(BIN)/python -m pytest -m "not slow"
+
+check: dev format lint types contracts fast ## Format, lint, types, import contracts and the fast tests
+
+format:
+	$(BIN)/ruff format --check .
+
+lint:
+	$(BIN)/ruff check .
+
+types:
+	$(BIN)/mypy
+
+contracts:
+	$(BIN)/lint-imports
+
+fast:
+	$(BIN)/python -m pytest -m "$(FAST)"
+
+bench: dev ## Run the slow training checks against known optima (tens of minutes)
+	$(BIN)/python -m pytest -m slow
+
+clean: ## Remove the virtual environment and caches (never ./herenow-data)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache *.egg-info build
+
+# Stamps: reinstall only when pyproject.toml is newer than the last install.
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Herenow needs Python 3.11 or later with the venv module (on Debian or Ubuntu:" \
+		"apt install python3-venv). Name one with: make PYTHON=/path/to/python3.12"; exit 1; }
+	@echo "Making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.torch: pyproject.toml | $(BIN)/python
+	@echo "Installing $(TORCH) from $(or $(TORCH_INDEX),the default package index)"
+ifneq ($(TORCH_INDEX),)
+	@$(PIP) install --no-deps --retries 1 --timeout 30 --index-url $(TORCH_INDEX) $(TORCH) \
+		|| { echo "$(TORCH_INDEX) has no $(TORCH) for this machine or is out of reach;" \
+			"taking it from the default package index (on Linux that build carries CUDA: several GB)"; \
+			$(PIP) install $(TORCH); }
+else
+	@$(PIP) install $(TORCH)
+endif
+	@touch $@
+
+$(VENV)/.setup: pyproject.toml $(VENV)/.torch
+	@echo "Installing Herenow and its dependencies (a few minutes the first time)"
+	@$(PIP) install --editable '.[embedded]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.torch
+	@echo "Installing Herenow with what its tests and checks need"
+	@$(PIP) install --editable '.[dev]'
+	@touch $@ $(VENV)/.setup
