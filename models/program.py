@@ -135,7 +135,7 @@ class Program(ABC):
         """Noise paths → data (batch, all stages' m) of the chained program."""
         return np.concatenate([self.noise_vector(noise, stage) for stage in range(self.num_stages)], axis=1)
 
-    def horizon(self, weights: Sequence[float]) -> MultistageProgram:
+    def horizon(self, weights: Sequence[float] | Vector) -> MultistageProgram:
         """All stages chained; `weights` (T+1,) multiply the stages' costs and, last, what is left at the end."""
         stages = [self.stage(stage) for stage in range(self.num_stages)]
         if len(weights) != len(stages) + 1:
@@ -230,7 +230,7 @@ def _merge_rows(form: Any, placed: Indices, total: int) -> tuple[sparse.csc_arra
     return matrix, np.array(lower, dtype=np.float64), np.array(upper, dtype=np.float64), tuple(names)
 
 
-def chain(stages: Sequence[LinearProgram], weights: Sequence[float]) -> MultistageProgram:
+def chain(stages: Sequence[LinearProgram], weights: Sequence[float] | Vector) -> MultistageProgram:
     """Join stages by state: each stage's incoming state is the outgoing state of the one before.
 
     Stages may differ (cyclic data, a changing number of states) as long as neighbours fit; a stage's costs are

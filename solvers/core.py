@@ -76,7 +76,7 @@ class TrainResult:
 class SolveResult:
     """The outcome of a program: a plan or a bound, or why there is none (infeasibility is an outcome)."""
 
-    status: Literal["optimal", "infeasible", "unbounded", "time_limit"]
+    status: Literal["optimal", "infeasible", "unbounded", "time_limit", "stopped"]
     document: dict[str, Any]  # values, plan lines, counts, in the planner's words
 
 

@@ -1,0 +1,367 @@
+"""What hindsight could do, and what a single forecast would do: two programs over the whole horizon.
+
+Perfect information: the noise path is known before the first decision. The mean of the optima over scenarios bounds the
+cost of every policy from below (for a profit: from above). On the scenarios on which the policies were evaluated, the
+difference is paired.
+
+Only reported cost counts. Where the first stages warm the system up, their cost weighs nothing in the program, so that
+what it minimises is just what a policy is charged with; the bound then holds for any policy, however it spends the
+warm-up, and is as loose as a free warm-up makes it. Free stages do not make a program unbounded while the costs that do
+count are bounded below; if they are not, the outcome is `unbounded`, which is reported and not hidden.
+
+Deterministic: the noise is replaced by its mean, the plan is made once for the whole horizon (every stage counts), and
+replayed in the simulator. It is a plan, not a bound.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from models.core import Instance, Problem, Traits
+from models.lazy import torch
+from solvers.core import Callbacks, Config, InnerSolveError, Solver, SolveResult
+
+if TYPE_CHECKING:
+    from models.dynamics import Simulator
+    from models.program import MultistageProgram, Program, Vector
+    from solvers.highs import HotProgram
+
+CHUNK = 1024  # scenarios whose data are held at once
+Ended = Literal["optimal", "infeasible", "unbounded", "time_limit", "stopped"]
+
+
+class PerfectInformationConfig(Config):
+    """Configuration of the perfect-information bound."""
+
+    scenarios: int = Field(256, ge=2, le=65_536, description="Scenarios over which the optima are averaged.")
+    whole_numbers: bool = Field(
+        False,
+        description="Keep whole-number decisions whole: a tighter bound, but a mixed-integer program per scenario.",
+    )
+    time_limit_seconds: float | None = Field(
+        None, gt=0, le=86_400, description="Wall clock for all scenarios; the bound is over those solved by then."
+    )
+
+
+class DeterministicConfig(Config):
+    """Configuration of the deterministic plan."""
+
+    time_limit_seconds: float = Field(300.0, gt=0, le=86_400, description="Wall clock for the plan.")
+    mip_gap: float = Field(1e-4, ge=0, le=1, description="Relative gap at which a mixed-integer plan is good enough.")
+
+
+@dataclass(frozen=True)
+class Hindsight:
+    """Perfect-information optima of the first scenarios of a set."""
+
+    status: Ended  # optimal: every scenario was solved; else why the scenario after the last value was not
+    values: Vector  # (scenario,) lower bound on any decisions' reported cost [money, as `Simulator` reports it]
+    program: MultistageProgram
+    relaxes: Sequence[str]  # what the program allows that the simulator does not, in words
+    build_seconds: float
+    solver: dict[str, Any]  # tally of the inner solves
+
+
+def reported_weights(simulator: Simulator[Any, Any, Any, Any]) -> Vector:
+    """What a unit of each stage's cost adds to the reported cost, and last a unit of terminal cost: (T+1,).
+
+    Discounted from stage 0, nothing before the first reported stage, divided by the simulator's cost divisor.
+    """
+    weights = simulator.discount ** np.arange(simulator.num_stages + 1, dtype=np.float64)
+    weights[: simulator.first_reported_stage] = 0.0
+    return weights / simulator.cost_divisor
+
+
+def perfect_information_values(
+    problem: Problem,
+    instance: Instance,
+    simulator: Simulator[Any, Any, Any, Any],
+    initial_state: Any,
+    noise: Any,
+    callbacks: Callbacks,
+    time_limit: float | None = None,
+) -> Vector:
+    """Least reported cost of every scenario had its noise been known from the start: (scenario,) [money].
+
+    A lower bound for every scenario: whole-number decisions are relaxed. If `callbacks.should_stop` or `time_limit`
+    [s] ends it early, the values are those of the first scenarios, in order (maybe none).
+
+    Raises:
+        InnerSolveError: a scenario's program is infeasible or unbounded, or HiGHS cannot solve it.
+    """
+    found = hindsight(problem, instance, simulator, initial_state, noise, callbacks, time_limit=time_limit)
+    if found.status in ("infeasible", "unbounded"):
+        raise InnerSolveError(f"perfect information: scenario {len(found.values)} is {found.status}")
+    return found.values
+
+
+def hindsight(
+    problem: Problem,
+    instance: Instance,
+    simulator: Simulator[Any, Any, Any, Any],
+    initial_state: Any,
+    noise: Any,
+    callbacks: Callbacks,
+    whole_numbers: bool = False,
+    time_limit: float | None = None,
+) -> Hindsight:
+    """Solve scenario after scenario in one hot program until all are done or something ends it."""
+    from solvers.highs import HotProgram
+
+    started = time.perf_counter()
+    deadline = np.inf if time_limit is None else started + time_limit
+    face = _program(problem, instance)
+    chained = face.horizon(reported_weights(simulator))
+    hot = HotProgram(chained.program if whole_numbers else chained.program.relaxed())
+    built = time.perf_counter() - started
+    status: Ended = "optimal"
+    values: list[float] = []
+    for first in range(0, initial_state.batch, CHUNK):
+        chunk = slice(first, first + CHUNK)
+        states, paths = face.state_vector(initial_state.rows(chunk)), face.noise_path(noise.rows(chunk))
+        status = _solve_each(hot, states, paths, values, initial_state.batch, deadline, callbacks)
+        if status != "optimal":
+            break
+    return Hindsight(status, np.array(values), chained, face.relaxes, built, hot.tally.document())
+
+
+def _solve_each(
+    hot: HotProgram,
+    states: Vector,
+    paths: Vector,
+    values: list[float],
+    total: int,
+    deadline: float,
+    callbacks: Callbacks,
+) -> Ended:
+    """Append the bound of every row to `values`; why it ended."""
+    asked = 0.0
+    for state, path in zip(states, paths, strict=True):
+        now = time.perf_counter()
+        if now > deadline:
+            return "time_limit"
+        if now - asked > 0.1:
+            asked = now
+            callbacks.on_phase("perfect_information", len(values) / total)
+            if callbacks.should_stop():
+                return "stopped"
+        hot.set_data(state, path)
+        found = hot.solve(deadline - now if np.isfinite(deadline) else None, callbacks.should_stop)
+        # A mixed-integer program out of time leaves a proven but slack bound: it is not mixed with the others.
+        if found.status != "optimal":
+            return found.status
+        values.append(found.bound)
+    callbacks.on_phase("perfect_information", len(values) / total)
+    return "optimal"
+
+
+def perfect_information(
+    problem: Problem, instance: Instance, config: PerfectInformationConfig, seed: int, callbacks: Callbacks
+) -> SolveResult:
+    """The perfect-information bound on fresh evaluation scenarios: the same as an evaluation with this seed draws."""
+    from solvers.evaluation import Scenarios, estimate, interval
+    from solvers.hdpo import scenario_seed
+
+    simulator = problem.simulator(instance)
+    drawn = scenario_seed(seed, "evaluation")
+    chunk = next(iter(Scenarios(simulator, drawn, config.scenarios)))
+    found = hindsight(
+        problem,
+        instance,
+        simulator,
+        chunk.state,
+        chunk.noise,
+        callbacks,
+        config.whole_numbers,
+        config.time_limit_seconds,
+    )
+    stages = simulator.num_stages - simulator.first_reported_stage
+    document: dict[str, Any] = {
+        "kind": "perfect_information",
+        "scenarios": len(found.values),
+        "scenarios_wanted": config.scenarios,
+        "scenario_seed": drawn,
+        "whole_numbers": config.whole_numbers,
+        "free_warmup_stages": simulator.first_reported_stage,
+        "relaxes": list(found.relaxes),
+        "program": _size(found.program),
+        "build_seconds": round(found.build_seconds, 6),
+        "solver": found.solver,
+    }
+    if found.status in ("infeasible", "unbounded") or len(found.values) < 2:
+        document["explanation"] = _EXPLANATIONS[found.status]
+        return SolveResult(found.status, document)
+    mean, error = estimate(found.values)
+    document |= {
+        "value": mean,
+        "value_per_stage": mean / stages,
+        "standard_error": error,
+        "ci95": interval(mean, error),
+        "milliseconds_per_scenario": round(1e3 * float(found.solver["seconds"]) / len(found.values), 4),
+    }
+    return SolveResult(found.status, document)
+
+
+_EXPLANATIONS = {
+    "infeasible": "No decisions keep every limit in one of the scenarios: no policy can.",
+    "unbounded": "The cost can be made as low as one likes: a price or a cost is missing or has the wrong sign.",
+    "time_limit": "Time was up before two scenarios were solved.",
+    "stopped": "Stopped on request before two scenarios were solved.",
+    "optimal": "",
+}
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A plan carried out in the simulator."""
+
+    costs: Vector  # (batch, T+1) each stage's cost [money], undiscounted; last what is left at the end costs
+    components: list[dict[str, float]]  # per stage, of the first scenario [money]
+    states: list[Any]  # before each decision
+    decisions: list[Any]  # as carried out
+
+
+def replay(
+    simulator: Simulator[Any, Any, Any, Any],
+    face: Program,
+    chained: MultistageProgram,
+    x: Vector,
+    state: Any,
+    noise: Any,
+) -> Replay:
+    """Carry out planned columns (batch, n) of a chained program in the simulator.
+
+    Raises:
+        solvers.evaluation.InfeasibleDecision: a planned decision breaks a constraint of the simulator.
+    """
+    from solvers.evaluation import check_feasible
+
+    costs = np.zeros((x.shape[0], simulator.num_stages + 1))
+    components, states, decisions = [], [], []
+    with torch.no_grad():
+        for stage in range(simulator.num_stages):
+            planned = face.decision(chained.columns_of(x, stage), stage)
+            check_feasible(simulator, state, planned, stage)
+            decision = simulator.repair(state, planned, stage)  # takes the solver's rounding away
+            states.append(state)
+            decisions.append(decision)
+            post, decided = simulator.decide(state, decision, stage)
+            state, realized = simulator.realize(post, noise, stage)
+            parts = [*decided.components.items(), *realized.components.items()]
+            costs[:, stage] = sum(value.double().numpy() for _, value in parts)
+            named: dict[str, float] = {}
+            for name, value in parts:
+                named[name] = named.get(name, 0.0) + float(value[0])
+            components.append(named)
+        for value in simulator.terminal(state).components.values():
+            costs[:, -1] += value.double().numpy()
+    return Replay(costs, components, states, decisions)
+
+
+def deterministic(
+    problem: Problem, instance: Instance, config: DeterministicConfig, seed: int, callbacks: Callbacks
+) -> SolveResult:
+    """The plan for the whole horizon if noise were its mean, in the planner's lines, and its cost when replayed."""
+    from solvers.highs import HotProgram
+
+    started = time.perf_counter()
+    simulator = problem.simulator(instance).double()
+    state = simulator.initial(1, torch.Generator().manual_seed(seed))
+    noise = simulator.expected(1)
+    face = _program(problem, instance)
+    weights = simulator.discount ** np.arange(simulator.num_stages + 1, dtype=np.float64)
+    chained = face.horizon(weights)
+    hot = HotProgram(chained.program, mip_gap=config.mip_gap)
+    hot.set_data(face.state_vector(state)[0], face.noise_path(noise)[0])
+    built = time.perf_counter() - started
+    callbacks.on_phase("deterministic", 0.0)
+    found = hot.solve(config.time_limit_seconds, callbacks.should_stop)
+    callbacks.on_phase("deterministic", 1.0)
+    document: dict[str, Any] = {
+        "kind": "deterministic",
+        "noise": "mean",
+        "relaxes": list(face.relaxes),
+        "program": _size(chained),
+        "build_seconds": round(built, 6),
+        "solver": hot.tally.document(),
+    }
+    if not len(found.x):
+        document["explanation"] = _NO_PLAN[found.status]
+        return SolveResult(found.status, document)
+    done = replay(simulator, face, chained, found.x[None], state, noise)
+    document |= {
+        "planned_cost": found.value,
+        "planned_cost_bound": found.bound if np.isfinite(found.bound) else None,
+        "replayed_cost": float(done.costs[0] @ weights),
+        "replayed_reported_cost": float(done.costs[0] @ reported_weights(simulator)),
+        "plan": _plan(problem, instance, done),
+    }
+    return SolveResult(found.status, document)
+
+
+_NO_PLAN = {
+    "infeasible": "No plan keeps every limit.",
+    "unbounded": _EXPLANATIONS["unbounded"],
+    "time_limit": "Time was up before a plan was found.",
+    "stopped": "Stopped on request before a plan was found.",
+}
+
+
+def _plan(problem: Problem, instance: Instance, done: Replay) -> list[dict[str, Any]]:
+    """The replayed decisions as the planner's lines, stage by stage, with what each stage costs."""
+    view = problem.view(instance)
+    rows = []
+    for stage, (state, decision) in enumerate(zip(done.states, done.decisions, strict=True)):
+        lines = view.encode(state, decision, torch.tensor([stage]))[0]
+        rows.append(
+            {"stage": stage, "cost": float(done.costs[0, stage]), "components": done.components[stage], **lines}
+        )
+    return rows
+
+
+def _program(problem: Problem, instance: Instance) -> Program:
+    if problem.program is None:
+        raise ValueError(f"{problem.name} has no program")
+    return problem.program(instance)
+
+
+def _size(chained: MultistageProgram) -> dict[str, int]:
+    program = chained.program
+    return {
+        "stages": len(chained.column_starts) - 1,
+        "rows": len(program.rows),
+        "columns": len(program.columns),
+        "whole_number_columns": int(program.integer.sum()),
+        "nonzeros": int(program.matrix.nnz),
+    }
+
+
+def _needs_program(traits: Traits) -> list[str]:
+    return [] if traits.has_program else ["the problem has no algebraic program"]
+
+
+PERFECT_INFORMATION = Solver(
+    name="perfect_information",
+    title="Perfect-information bound",
+    summary="What the best decisions would have cost had every scenario been known: no policy can do better.",
+    kind="solve",
+    config=PerfectInformationConfig,
+    needs=_needs_program,
+    solve=perfect_information,
+)
+
+DETERMINISTIC = Solver(
+    name="deterministic",
+    title="Deterministic plan",
+    summary="The plan for the whole horizon that would be best if the future were its mean, and what it costs.",
+    kind="solve",
+    config=DeterministicConfig,
+    needs=_needs_program,
+    solve=deterministic,
+)
