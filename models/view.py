@@ -59,7 +59,7 @@ class View(ABC):
         """Decisions → one document of arrays (a row per state)."""
 
     @abstractmethod
-    def repairs(self, proposed: Any, feasible: Any) -> list[list[Repair]]:
+    def repairs(self, state: Any, proposed: Any, feasible: Any, stage: Any) -> list[list[Repair]]:
         """Per row: where the feasible decision differs from the proposal, and by which rule."""
 
     @abstractmethod

@@ -33,7 +33,7 @@ class NetworkEncoder(Encoder):
         self.num_cells = len(cells)
         self.num_features = lay.num_stocking + len(cells) + (1 + lay.num_lanes if self.finite else 0)
         self.register_buffer("slot_cell", torch.tensor(slot_cells, dtype=torch.long), persistent=False)
-        self.register_buffer("scale", flow[nodes], persistent=False)
+        self.register_buffer("scale", flow[nodes] * _cover(simulator), persistent=False)
         self.register_buffer(
             "cell_scale", flow[torch.tensor([c[0] for c in cells], dtype=torch.long)], persistent=False
         )
@@ -41,7 +41,7 @@ class NetworkEncoder(Encoder):
         self.register_buffer("reach", reach.to(flow.dtype), persistent=False)
 
     def stock(self, state: NetworkState) -> Float[Tensor, "batch node"]:
-        """Net inventory over mean flow [periods of supply]."""
+        """Net inventory over the mean demand it covers, its own lead time and the way to the customer included."""
         return state.net_inventory / self.scale
 
     def arrivals(self, state: NetworkState) -> Float[Tensor, "batch cell"]:
@@ -61,3 +61,11 @@ class NetworkEncoder(Encoder):
         if self.finite:
             parts.append(self.time_left(stage, state.batch))
         return torch.cat(parts, dim=1)
+
+
+def _cover(simulator: NetworkSimulator) -> Float[Tensor, " node"]:
+    """Periods of demand a node's stock stands for: lead time into it, one period of its own, and the way downstream."""
+    lay = simulator.layout
+    lead = torch.zeros(lay.num_stocking, dtype=torch.long)
+    lead.scatter_reduce_(0, torch.from_numpy(lay.target), torch.from_numpy(lay.lead_time), "amax")
+    return (lead + 1 + torch.from_numpy(lay.to_demand[: lay.num_stocking])).to(torch.get_default_dtype())

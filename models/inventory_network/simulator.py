@@ -232,12 +232,13 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
         if self.limits_storage:
             ask = ask * _share(ask, self.target, self.room(state))
         if self.limits_shipping:
-            ask = ask * _share(ask, self.source, self._supply(state))
+            ask = ask * _share(ask, self.source, self.supply(state))
         if self.net.integer_orders:
             ask = _straight_through(ask, (ask + 1e-5).floor())
         return Orders(ask)
 
-    def _supply(self, state: NetworkState) -> Float[Tensor, "batch all_nodes"]:
+    def supply(self, state: NetworkState) -> Float[Tensor, "batch all_nodes"]:
+        """What every node can ship now [units], suppliers within their throughput capacity."""
         suppliers = self.throughput_capacity[self.num_nodes :]
         return torch.cat((self.available(state), suppliers.expand(state.batch, -1)), dim=1)
 
@@ -245,7 +246,7 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
         orders = decision.quantity
         shipped = _total(orders, self.source, len(self.layout.nodes))
         worst = torch.maximum((-orders).amax(1), (orders - self.lane_capacity).amax(1))
-        worst = torch.maximum(worst, (shipped - self._supply(state)).amax(1))
+        worst = torch.maximum(worst, (shipped - self.supply(state)).amax(1))
         if self.limits_storage:
             received = _total(orders, self.target, self.num_nodes)
             # A node may start above its capacity; then it must merely receive nothing.

@@ -1,0 +1,156 @@
+"""What is stored of a trained policy: weights and everything they are a function of, addressed by their content.
+
+An artifact is a folder `<root>/<2 hex>/<64 hex>/` with `weights.safetensors` and `artifact.json`. Its name is the SHA-256
+of both, checked on load. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.core import Instance, Problem, canonical_json
+from models.registry import problem as find_problem
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.dynamics import Policy
+
+WEIGHTS_FILE = "weights.safetensors"
+DOCUMENT_FILE = "artifact.json"
+_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
+FORMAT = 1
+
+
+class ArtifactError(RuntimeError):
+    """An artifact is missing, damaged, or of a format or problem this version does not know."""
+
+
+@dataclass(frozen=True)
+class PolicyArtifact:
+    """A trained policy at rest."""
+
+    problem: str
+    solver: str
+    family: str
+    config: dict[str, Any]
+    seed: int
+    instance: dict[str, Any]  # the canonical instance document
+    weights: Mapping[str, Tensor]
+    training_range: Mapping[str, Tensor]  # "low" and "high" of every encoder feature seen in training; empty for rules
+    certificate: dict[str, Any]
+    description: dict[str, Any]  # the policy in the planner's words
+    curve: list[dict[str, float]]
+    training: dict[str, Any]  # seconds, device, iterations, stopped_by
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def save(self, root: Path) -> str:
+        """Write the artifact below `root` atomically and return its digest; the same content gives the same digest.
+
+        How long training took and on which machine is not content: it is kept beside it and left out of the digest.
+        """
+        from safetensors.torch import save
+
+        tensors = {f"weights/{name}": t.detach().cpu().contiguous() for name, t in self.weights.items()}
+        tensors |= {f"range/{name}": t.detach().cpu().contiguous() for name, t in self.training_range.items()}
+        blob = save(tensors)
+        document = asdict(self)
+        for name in ("weights", "training_range"):
+            del document[name]
+        document["format"] = FORMAT
+        digest = _digest(blob, document)
+        folder = folder_of(root, digest)
+        if not folder.exists():
+            _write_folder(folder, blob, document)
+        return digest
+
+    @classmethod
+    def load(cls, root: Path, digest: str) -> PolicyArtifact:
+        """The artifact of a digest; `ArtifactError` if it is missing or its content is not that of the digest."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        folder = folder_of(root, digest)
+        try:
+            blob = (folder / WEIGHTS_FILE).read_bytes()
+            document = json.loads((folder / DOCUMENT_FILE).read_text())
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"artifact {digest} cannot be read: {error}") from error
+        if document.get("format") != FORMAT or _digest(blob, document) != digest:
+            raise ArtifactError(f"artifact {digest} is damaged: its content does not match its name")
+        try:
+            tensors = load(blob)
+        except SafetensorError as error:
+            raise ArtifactError(f"artifact {digest} holds no readable tensors: {error}") from error
+        del document["format"]
+        return cls(weights=_below("weights/", tensors), training_range=_below("range/", tensors), **document)
+
+    def restore(self) -> tuple[Problem, Instance, Policy[Any, Any]]:
+        """The problem, the instance and the trained policy, ready to decide; `ArtifactError` if it cannot be rebuilt."""
+        from solvers.registry import solver as find_solver
+
+        try:
+            problem, solver = find_problem(self.problem), find_solver(self.solver)
+        except KeyError as error:
+            raise ArtifactError(f"this version has no problem or solver named {error}") from error
+        if solver.build is None:
+            raise ArtifactError(f"{self.solver} builds no policies")
+        instance = problem.parse(self.instance)
+        policy = solver.build(problem, instance, solver.config(**self.config), self.family)
+        policy.load_state_dict(dict(self.weights))
+        return problem, instance, policy.eval()
+
+
+def folder_of(root: Path, digest: str) -> Path:
+    """Where an artifact lies; `ArtifactError` if the digest is not one."""
+    if not _DIGEST.match(digest):
+        raise ArtifactError(f"{digest!r} is not an artifact digest")
+    name = digest.removeprefix("sha256:")
+    return root / name[:2] / name
+
+
+def _digest(blob: bytes, document: Mapping[str, Any]) -> str:
+    """SHA-256 over weights and document, measured times and machine aside."""
+    content = {name: value for name, value in document.items() if name not in ("training", "curve", "certificate")}
+    content["curve"] = [{k: v for k, v in row.items() if k != "seconds"} for row in document["curve"]]
+    content["certificate"] = {k: v for k, v in document["certificate"].items() if not k.endswith("seconds")}
+    return "sha256:" + hashlib.sha256(hashlib.sha256(blob).digest() + canonical_json(content)).hexdigest()
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _write_folder(folder: Path, blob: bytes, document: Mapping[str, Any]) -> None:
+    """All or nothing: written aside, flushed to the disk, then renamed into place."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    try:
+        for name, content in ((WEIGHTS_FILE, blob), (DOCUMENT_FILE, canonical_json(document))):
+            with (aside / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        try:
+            aside.rename(folder)
+        except OSError:
+            if not folder.exists():  # else another process has just written the same content
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a policy depends on."""
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("herenow", "torch")}

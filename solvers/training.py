@@ -1,0 +1,217 @@
+"""From an instance to a policy with its proof: train, tune the classical rules, bound, certify, package."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from models.core import Instance, PolicyFamily, Problem
+from models.lazy import torch
+from solvers.artifact import PolicyArtifact, versions
+from solvers.certificate import certify
+from solvers.core import Callbacks, Solver, TrainRequest, TrainResult
+from solvers.evaluation import Scenarios, quantile_paths
+from solvers.hdpo import HDPO, HDPOConfig, scenario_seed, train
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.dynamics import Policy
+
+# Shares of a job's time: what training, rule tuning and the certificate may take at most.
+TRAINING_SHARE, RULES_SHARE, CERTIFICATE_SHARE = 0.7, 0.1, 0.2
+DEFAULT_CERTIFICATE_SECONDS = 60.0
+RULE_CONFIG = HDPOConfig(iterations=300, batch_size=256, learning_rate=0.05, validation_every=50)
+RANGE_SCENARIOS = 1024
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """The trained policy, and the best classical rule if that one is surely cheaper."""
+
+    artifact: PolicyArtifact
+    better_rule: PolicyArtifact | None
+
+
+@dataclass(frozen=True)
+class TunedRule:
+    """A classical rule with its parameters tuned for an instance."""
+
+    family: str
+    result: TrainResult
+
+
+@dataclass(frozen=True)
+class EvaluationDocument:
+    """Policies compared on common random numbers: figures, and quantile paths for plots."""
+
+    document: dict[str, Any]
+    paths: dict[str, Any]
+
+
+def run_training(
+    solver: Solver, request: TrainRequest, callbacks: Callbacks, job_seconds: float | None = None
+) -> TrainingOutcome:
+    """Train with `solver`, then prove: rules tuned on the same instance, a lower bound, common unseen scenarios.
+
+    A stop asked for in training keeps the best policy so far, certified on one block of scenarios, without rules.
+    """
+    if solver.train is None:
+        raise ValueError(f"{solver.name} trains no policies")
+    limit = job_seconds if job_seconds is not None else math.inf
+    training_limit = request.time_limit if request.time_limit is not None else TRAINING_SHARE * limit
+    callbacks.on_phase("training", 0.0)
+    result = solver.train(replace(request, time_limit=training_limit), callbacks)
+    rules = [] if callbacks.should_stop() else tune_rules(request, callbacks, RULES_SHARE * limit)
+    policies = {result.family: result.policy} | {rule.family: rule.result.policy for rule in rules}
+    certificate, _ = certify(
+        request.problem,
+        request.instance,
+        policies,
+        scenario_seed(request.seed, "evaluation"),
+        callbacks,
+        seconds=min(CERTIFICATE_SHARE * limit, DEFAULT_CERTIFICATE_SECONDS),
+    )
+    artifact = _package(solver, request, result, certificate)
+    return TrainingOutcome(artifact, _better_rule(request, certificate, rules))
+
+
+def tune_rules(request: TrainRequest, callbacks: Callbacks, seconds: float) -> list[TunedRule]:
+    """The problem's classical rules, their parameters descended by the same pathwise gradient where they have any."""
+    families = request.problem.rules_for(request.instance)
+    tuned: list[TunedRule] = []
+    for k, family in enumerate(families):
+        callbacks.on_phase("rules", k / len(families))
+        tuned.append(TunedRule(family.name, _tune_rule(request, family, callbacks, seconds / len(families))))
+    return tuned
+
+
+def _tune_rule(request: TrainRequest, family: PolicyFamily, callbacks: Callbacks, seconds: float) -> TrainResult:
+    if family.tuning == "none":
+        config = RULE_CONFIG.model_copy(update={"family": family.name})
+        policy = HDPO.build(request.problem, request.instance, config, family.name)  # type: ignore[misc]
+        return TrainResult(policy, family.name, [], 0, 0.0, "finished")
+    config = RULE_CONFIG.model_copy(update={"family": family.name})
+    own = TrainRequest(
+        request.problem,
+        request.instance,
+        config,
+        scenario_seed(request.seed, "rules") % (1 << 31),
+        request.device,
+        time_limit=seconds,
+    )
+    return train(own, Callbacks(should_stop=callbacks.should_stop))
+
+
+def _package(solver: Solver, request: TrainRequest, result: TrainResult, certificate: dict[str, Any]) -> PolicyArtifact:
+    return PolicyArtifact(
+        problem=request.problem.name,
+        solver=solver.name,
+        family=result.family,
+        config=request.config.model_dump(mode="json"),
+        seed=request.seed,
+        instance=request.instance.document(),
+        weights=result.policy.state_dict(),
+        training_range=_training_range(request, result.policy),
+        certificate=certificate,
+        description=result.policy.describe(),
+        curve=result.curve,
+        training={
+            "seconds": result.seconds,
+            "device": request.device,
+            "iterations": result.iterations,
+            "stopped_by": result.stopped_by,
+        },
+        versions=versions(),
+    )
+
+
+def _training_range(request: TrainRequest, policy: Policy[Any, Any]) -> dict[str, Tensor]:
+    """Least and greatest value of every feature along the policy's own trajectories on training scenarios."""
+    simulator = request.problem.simulator(request.instance)
+    chunk = next(iter(Scenarios(simulator, scenario_seed(request.seed, "training"), RANGE_SCENARIOS)))
+    state, low, high = chunk.state, None, None
+    with torch.no_grad():
+        for stage in range(simulator.num_stages):
+            features = policy.features(state, stage)
+            if features is None:
+                return {}
+            least, most = features.amin(0), features.amax(0)
+            low = least if low is None else torch.minimum(low, least)
+            high = most if high is None else torch.maximum(high, most)
+            post, _ = simulator.decide(state, policy(state, stage), stage)
+            state, _ = simulator.realize(post, chunk.noise, stage)
+    return {"low": low, "high": high} if low is not None and high is not None else {}
+
+
+def _better_rule(
+    request: TrainRequest, certificate: dict[str, Any], rules: Sequence[TunedRule]
+) -> PolicyArtifact | None:
+    """The cheapest rule as a policy of its own, when it is surely cheaper than the trained policy."""
+    if certificate["recommended_for_use"]:
+        return None
+    best = certificate["rules"][0]["name"]
+    rule = next(rule for rule in rules if rule.family == best)
+    others = [entry for entry in certificate["rules"] if entry["name"] != best]
+    own = next(entry for entry in certificate["rules"] if entry["name"] == best)
+    figures = {k: v for k, v in own.items() if k not in ("name", "paired_difference")}
+    bound = certificate["bound"]
+    gap = None if bound is None else (own["mean_cost"] - bound["value"]) / max(abs(bound["value"]), 1e-12)
+    document = certificate | {
+        "policy": figures,
+        "rules": others,
+        "gap": gap,
+        "gap_ci95": None,
+        "beats_best_rule": True,
+        "recommended_for_use": True,
+    }
+    config = RULE_CONFIG.model_copy(update={"family": best})
+    return _package(HDPO, replace(request, config=config), rule.result, document)
+
+
+def run_evaluation(
+    artifacts: Mapping[str, PolicyArtifact],
+    rules: Sequence[str],
+    problem: Problem,
+    instance: Instance,
+    scenarios: int | None,
+    seed: int,
+    callbacks: Callbacks,
+    seconds: float = math.inf,
+) -> EvaluationDocument:
+    """Stored policies and freshly tuned rules on one instance, on common random numbers, beside the bound.
+
+    Raises:
+        ArtifactError: a policy cannot be rebuilt. ValueError: a policy does not fit the instance.
+    """
+    policies: dict[str, Policy[Any, Any]] = {}
+    for name, artifact in artifacts.items():
+        policies[name] = policy_on(artifact, problem, instance)
+    for name in rules:
+        family = problem.family(name)
+        request = TrainRequest(problem, instance, RULE_CONFIG, seed)
+        policies[name] = _tune_rule(request, family, callbacks, seconds / (2 * len(rules))).policy
+    document, samples = certify(problem, instance, policies, seed, callbacks, scenarios, seconds / 2)
+    own = next(iter(policies))
+    entries = [{"name": own} | document.pop("policy")] + document.pop("rules")
+    document["policies"] = entries
+    for key in ("beats_best_rule", "recommended_for_use"):
+        del document[key]
+    return EvaluationDocument(document, {name: quantile_paths(sample) for name, sample in samples.items()})
+
+
+def policy_on(artifact: PolicyArtifact, problem: Problem, instance: Instance) -> Policy[Any, Any]:
+    """A stored policy on an instance, its own or another of the same shape; ValueError if its weights do not fit."""
+    from solvers.registry import solver as find_solver
+
+    solver = find_solver(artifact.solver)
+    if artifact.problem != problem.name or solver.build is None:
+        raise ValueError(f"a policy for {artifact.problem} does not decide {problem.name}")
+    policy = solver.build(problem, instance, solver.config(**artifact.config), artifact.family)
+    try:
+        policy.load_state_dict(dict(artifact.weights))
+    except RuntimeError as error:
+        raise ValueError("the policy's weights do not fit this instance: another network") from error
+    return policy.eval()
