@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Protocol
+from typing import Any, Protocol
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -14,10 +14,12 @@ from sqlalchemy.orm import Session
 from service.db.rows import utcnow
 from service.db.session import Database
 from service.jobs import repository
+from service.settings import Settings
 
 log = logging.getLogger(__name__)
 
 TASK = "herenow.bell"
+FILE_POLL_SECONDS = 0.2
 
 
 class Bell(Protocol):
@@ -49,6 +51,44 @@ class NoBell:
     def ring(self, job_id: str) -> bool:
         """Nothing to ring."""
         return False
+
+
+def make_bell(settings: Settings) -> Bell:
+    """What the API rings; a process without a broker leaves ringing to the reconcilers."""
+    return CeleryBell(make_celery(settings)) if settings.broker_url else NoBell()
+
+
+def make_celery(settings: Settings) -> Celery:
+    """The Celery application for these settings; ValueError without a broker."""
+    if not settings.broker_url:
+        raise ValueError("no broker: set HERENOW_BROKER_URL (embedded mode sets it by itself)")
+    url, options = _transport(settings.broker_url)
+    app = Celery("herenow", broker=url, set_as_current=False)
+    app.conf.update(
+        accept_content=["json"],
+        broker_connection_retry_on_startup=True,
+        broker_transport_options=options,
+        enable_utc=True,
+        result_backend=None,
+        task_acks_late=False,
+        task_default_queue=settings.queue,
+        task_ignore_result=True,
+        task_serializer="json",
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=False,
+    )
+    return app
+
+
+def _transport(url: str) -> tuple[str, dict[str, Any]]:
+    if url.startswith("filesystem://"):
+        folder = url.removeprefix("filesystem://")
+        folders = {"data_folder_in": folder, "data_folder_out": folder, "control_folder": f"{folder}/control"}
+        return "filesystem://", {**folders, "polling_interval": FILE_POLL_SECONDS}
+    return url, {"socket_connect_timeout": 2, "socket_timeout": 30, "socket_keepalive": True}
 
 
 def ring_after_commit(session: Session, database: Database, bell: Bell, job_id: str) -> None:

@@ -1,0 +1,141 @@
+"""A job's own process: `python -m service.jobs.child FD`, a fresh interpreter in a session of its own.
+
+It lives no longer than its worker, reports that it lives, does the work, and writes what came of it under its lease.
+Only here, and where recommendations are computed, is torch imported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+from service.db.session import Database
+from service.errors import problem
+from service.jobs import lifecycle, repository
+from service.jobs.lifecycle import LeaseLost
+from service.jobs.process import EXIT_LEASE_LOST, EXIT_RELEASED, Order
+from service.jobs.reporting import Reporter
+from service.storage import Storage
+
+BEAT_SECONDS = 1.0
+PR_SET_PDEATHSIG = 1
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Carry out the order on stdin; the exit code says how that went only where the database cannot."""
+    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
+    order = Order.read(sys.stdin.buffer.readline())
+    die_with(order.parent)
+    threading.Thread(target=_beat, args=(int(sys.argv[1]),), name="beat", daemon=True).start()
+    sys.exit(carry_out(order, sys.stdin.buffer))
+
+
+def carry_out(order: Order, wishes: BinaryIO) -> int:
+    """Work on the job until it ends, is given back, or is no longer ours; returns the exit code."""
+    from service.jobs.work import Control, Released, Task, work  # here, for the beat must not wait for torch
+
+    database = Database(order.settings.database, pool_size=2)
+    with database.read() as session:
+        job = repository.get(session, order.lease.job_id)
+        instance = repository.instance(session, job.instance_id) if job is not None else None
+    if job is None or instance is None:
+        return EXIT_LEASE_LOST
+    reporter = Reporter(database, order.lease, job.kind == "train", on_lost=_leave)
+    control = Control(job.time_limit_seconds - order.elapsed)
+    threading.Thread(target=_listen, args=(wishes, control), name="wishes", daemon=True).start()
+    storage = Storage(order.settings.data_dir)
+    task = Task(job, instance, order.lease, order.settings, database, storage, reporter, control)
+    log.info("attempt %d of job %s (%s %s)", order.lease.attempt, job.id, job.kind, job.solver or "")
+    reporter.start()
+    try:
+        work(task)
+    except Released:
+        log.info("stopped as asked; the work goes on from its checkpoint")
+        with suppress(LeaseLost):
+            reporter.close()
+        return EXIT_RELEASED
+    except LeaseLost:
+        log.warning("the job is another worker's by now")
+        return EXIT_LEASE_LOST
+    except BaseException as error:
+        traceback.print_exc()
+        return _fail(task.database, order, reporter, error)
+    return 0
+
+
+def _fail(database: Database, order: Order, reporter: Reporter, error: BaseException) -> int:
+    with suppress(LeaseLost):
+        reporter.close()
+    document = error_document(error)
+    log.error("the job failed: %s", document["detail"])
+    try:
+        with database.write() as session:
+            lifecycle.finish(session, order.lease, "failed", error=document)
+    except LeaseLost:
+        return EXIT_LEASE_LOST
+    return 0
+
+
+def error_document(error: BaseException) -> Mapping[str, Any]:
+    """The problem document of a failure. Its traceback goes to the job's log and never here."""
+    from service.jobs.outcomes import Unfit
+    from solvers.artifact import ArtifactError
+    from solvers.core import Diverged, InnerSolveError
+
+    if isinstance(error, Diverged):
+        return problem("diverged", str(error))
+    if isinstance(error, InnerSolveError):
+        return problem("inner-solve-failed", str(error))
+    if isinstance(error, ArtifactError):
+        return problem("artifact-unavailable", str(error))
+    if isinstance(error, Unfit):
+        return problem("warm-start-unfit", str(error))
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, of a GPU
+        return problem("memory-limit", "The job asked for more memory than the machine or the GPU has.")
+    return problem("job-crashed", f"An unexpected {type(error).__name__} ended the job; its log has the details.")
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel end this process with its parent, where the kernel can; then check it was not too late."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+            score.write("500")  # if memory runs out, the kernel should end this process, not the worker or the API
+    if os.getppid() != parent:
+        os._exit(EXIT_LEASE_LOST)
+
+
+def _beat(descriptor: int) -> None:
+    """A byte a second for the worker; without a reader there is no worker, and no reason to go on."""
+    while True:
+        try:
+            os.write(descriptor, b".")
+        except OSError:
+            _leave()
+        time.sleep(BEAT_SECONDS)
+
+
+def _listen(wishes: BinaryIO, control: Any) -> None:
+    """Hear the worker's wishes; the end of the pipe is the end of the worker."""
+    for line in wishes:
+        control.wish(line.decode().strip())
+    _leave()
+
+
+def _leave() -> None:
+    os._exit(EXIT_LEASE_LOST)
+
+
+if __name__ == "__main__":
+    main()

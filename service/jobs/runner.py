@@ -1,0 +1,207 @@
+"""A worker's side of a job: claim it, start its child, keep the lease, enforce the limits, say how it ended.
+
+The child computes and writes its own results. This side never touches a tensor and needs nothing of the child but that
+it lives: whatever the child does, the job ends in a state that is true.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.db.rows import JobRow
+from service.db.session import Database
+from service.errors import problem
+from service.ids import new_id
+from service.jobs import lifecycle, repository
+from service.jobs.lifecycle import LeaseLost
+from service.jobs.process import EXIT_RELEASED, ChildProcess, Order
+from service.jobs.repository import Lease
+from service.jobs.states import HELD
+from service.settings import Settings
+from service.storage import Storage
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.2
+LOOK_SECONDS = 0.5  # how often the database is asked whether the job is being cancelled
+
+
+class Runner:
+    """Runs jobs for one worker process; safe to call from several threads."""
+
+    def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._settings = settings
+        self._database = database
+        self._storage = storage
+        self._stopping = threading.Event()
+
+    def run(self, job_id: str) -> None:
+        """Claim the job and see it through; returns at once if there is nothing to claim."""
+        if self._stopping.is_set():
+            return
+        with self._database.write() as session:
+            # A token of its own for every claim, so that no two attempts of one worker are ever confused.
+            worker = f"{self.name}:{new_id('wrk')}"
+            lease = lifecycle.claim(session, job_id, worker, self._settings.lease_seconds)
+            job = repository.get(session, job_id)
+        if lease is None or job is None:
+            return
+        log.info("job %s: attempt %d starts", job_id, lease.attempt)
+        attempt = Attempt(self._settings, self._database, self._storage, lease, job, self._stopping)
+        attempt.run()
+
+    def stop(self) -> None:
+        """Take no more jobs; those running are asked to checkpoint and go back to the queue."""
+        self._stopping.set()
+
+
+@dataclass
+class Ending:
+    """Why the child is being ended, and when patience is over [monotonic seconds]."""
+
+    reason: str
+    term_at: float
+    kill_at: float
+
+
+class Attempt:
+    """One attempt at a job: a child process watched until it is gone."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        storage: Storage,
+        lease: Lease,
+        job: JobRow,
+        stopping: threading.Event,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._storage = storage
+        self._lease = lease
+        self._time_limit = job.time_limit_seconds
+        self._elapsed_before = job.elapsed_seconds
+        self._stopping = stopping
+        self._ending: Ending | None = None
+        self._started = time.monotonic()
+        self._renew_at = self._look_at = self._started
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds worked on the job, earlier attempts included."""
+        return self._elapsed_before + time.monotonic() - self._started
+
+    def run(self) -> None:
+        """Start the child and return when it is gone and the job's state says what became of it."""
+        folder = self._storage.job_folder(self._lease.job_id)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        order = Order(self._lease, self._settings, self._elapsed_before)
+        with ChildProcess(order, self._storage.log_path(self._lease.job_id)) as child:
+            try:
+                code = self._watch(child)
+                self._conclude(code)
+            except LeaseLost:
+                log.warning("job %s is no longer ours; its child is ended", self._lease.job_id)
+
+    def _watch(self, child: ChildProcess) -> int:
+        while (code := child.wait(TICK_SECONDS)) is None:
+            now = time.monotonic()
+            if now >= self._renew_at:
+                self._renew_at = now + self._settings.heartbeat_seconds
+                self._patiently(self._renew)
+            if now >= self._look_at:
+                self._look_at = now + LOOK_SECONDS
+                self._patiently(lambda: self._look(child))
+            self._enforce(child, now)
+            self._escalate(child, now)
+        return code
+
+    def _renew(self) -> None:
+        with self._database.write() as session:
+            lifecycle.renew(session, self._lease, self._settings.lease_seconds, self.elapsed)
+
+    def _look(self, child: ChildProcess) -> None:
+        with self._database.read() as session:
+            found = repository.state_and_seq(session, self._lease.job_id)
+        if found is not None and found[0] == "cancelling":
+            self._ask(child, "cancel", self._settings.cancel_seconds)
+
+    def _patiently(self, step: Callable[[], None]) -> None:
+        """A database that does not answer now must not end a job: the lease outlives a short silence."""
+        try:
+            step()
+        except SQLAlchemyError as error:
+            log.warning("job %s: the database did not answer (%s)", self._lease.job_id, type(error).__name__)
+
+    def _enforce(self, child: ChildProcess, now: float) -> None:
+        if self._stopping.is_set():
+            self._ask(child, "release", self._settings.stop_seconds)
+        if self.elapsed > self._time_limit + self._settings.overtime_seconds:
+            self._ask(child, "time-limit", self._settings.term_seconds)
+        if child.memory() > self._settings.job_memory_mb * 2**20:
+            self._end(child, "memory-limit")
+        if now - child.last_beat > self._settings.silence_seconds:
+            self._end(child, "silence")
+
+    def _ask(self, child: ChildProcess, reason: str, grace: float) -> None:
+        """Ask the child to stop, once; SIGTERM and SIGKILL follow if it does not."""
+        if self._ending is None:
+            log.info("job %s: asked to stop (%s)", self._lease.job_id, reason)
+            term_at = time.monotonic() + grace
+            self._ending = Ending(reason, term_at, term_at + self._settings.term_seconds)
+            child.tell(reason)
+
+    def _end(self, child: ChildProcess, reason: str) -> None:
+        """End the child at once: it is beyond asking."""
+        if self._ending is None or self._ending.reason != reason:
+            log.warning("job %s: ended at once (%s)", self._lease.job_id, reason)
+            now = time.monotonic()
+            self._ending = Ending(reason, now, now)
+
+    def _escalate(self, child: ChildProcess, now: float) -> None:
+        if self._ending is not None and now >= self._ending.kill_at:
+            child.kill()
+        elif self._ending is not None and now >= self._ending.term_at:
+            child.terminate()
+
+    def _conclude(self, code: int) -> None:
+        """Write what the child could not; does nothing when the child ended the job itself."""
+        reason = self._ending.reason if self._ending is not None else ""
+        with self._database.write() as session:
+            job = repository.get(session, self._lease.job_id, lock=True)
+            if job is None or job.worker != self._lease.worker or job.state not in HELD:
+                return
+            lifecycle.write(session, self._lease, {"elapsed_seconds": self.elapsed})
+            if reason == "release" or code == EXIT_RELEASED:
+                lifecycle.give_back(session, self._lease)
+            elif reason == "cancel":
+                lifecycle.finish(session, self._lease, "cancelled", stopped_by="request")
+            elif reason in ("time-limit", "memory-limit"):
+                error = problem(reason, self._limit_detail(reason))
+                lifecycle.finish(session, self._lease, "failed", error=error)
+            else:
+                lifecycle.lose(session, job, _death(code, reason))
+
+    def _limit_detail(self, reason: str) -> str:
+        if reason == "memory-limit":
+            return f"The job used more than {self._settings.job_memory_mb} MiB of memory."
+        overtime = self._settings.overtime_seconds
+        return f"The job had not ended {overtime:g} s after its time limit of {self._time_limit:g} s."
+
+
+def _death(code: int, reason: str) -> str:
+    if reason == "silence":
+        return "The job's process no longer reported."
+    if code < 0:
+        return f"The job's process was ended by signal {-code}."
+    return f"The job's process ended with code {code}."

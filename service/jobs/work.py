@@ -1,0 +1,231 @@
+"""The work itself, in the job's child: training, evaluation, solving, each between its row and its outcome."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.core import Instance, Problem
+from models.registry import problem as find_problem
+from service.db.rows import InstanceRow, JobRow
+from service.db.session import Database
+from service.jobs import checkpoint, lifecycle, outcomes, repository
+from service.jobs.reporting import Reporter
+from service.jobs.repository import Lease
+from service.settings import Settings
+from service.storage import Storage
+from solvers.artifact import ArtifactError, PolicyArtifact
+from solvers.core import Callbacks, Solver, TrainRequest
+from solvers.registry import solver as find_solver
+
+log = logging.getLogger(__name__)
+
+
+class Released(BaseException):
+    """The worker asked for the job back; raised through the solver once its state is safe on disk."""
+
+
+class Control:
+    """What the worker wishes, and how much of the job's time is left."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._wish: str | None = None
+        self._changed = threading.Lock()
+        self.told = False  # the solver has been told to stop
+
+    def wish(self, reason: str) -> None:
+        """The worker's wish; the first one counts, but a release overrides nothing and a limit overrides nobody."""
+        with self._changed:
+            self._wish = self._wish or reason
+
+    @property
+    def released(self) -> bool:
+        """The worker wants the job back in the queue."""
+        return self._wish == "release"
+
+    @property
+    def cancelled(self) -> bool:
+        """The user wants it to end with what it has."""
+        return self._wish == "cancel"
+
+    @property
+    def late(self) -> bool:
+        """The job's time is over."""
+        return self._wish == "time-limit" or time.monotonic() >= self._deadline
+
+    def should_stop(self) -> bool:
+        """What the solver asks at least once a second."""
+        self.told = self._wish is not None or self.late
+        return self.told
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job in its child, with everything it needs."""
+
+    job: JobRow
+    instance: InstanceRow
+    lease: Lease
+    settings: Settings
+    database: Database
+    storage: Storage
+    reporter: Reporter
+    control: Control
+
+
+def work(task: Task) -> None:
+    """Do the job and write its outcome.
+
+    Released when the worker wanted it back, LeaseLost when it is another's by now; anything else that is raised is the
+    job's failure.
+    """
+    torch.set_num_threads(task.settings.job_threads)
+    with task.database.write() as session:
+        lifecycle.enter(session, task.lease, "running", after="starting")
+    problem = find_problem(task.instance.problem)
+    instance = problem.parse(task.instance.body)
+    outcome = {"train": _train, "evaluate": _evaluate, "solve": _solve}[task.job.kind](task, problem, instance)
+    if task.control.released and task.control.told:
+        raise Released  # it stopped half-way: what it returned is not what was asked for
+    task.reporter.close()
+    enter_finalizing(task)
+    outcomes.store(task.database, task.lease, task.job, task.instance, outcome)
+
+
+def enter_finalizing(task: Task) -> None:
+    """The solver's own work is done; what follows judges and keeps it."""
+    with task.database.write() as session:
+        lifecycle.enter(session, task.lease, "finalizing", after="running")
+
+
+def _train(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcome:
+    from solvers.training import run_training
+
+    solver = find_solver(task.job.solver or "")
+    folder = task.storage.job_folder(task.job.id) / "checkpoint"
+    request = TrainRequest(
+        problem=problem,
+        instance=instance,
+        config=solver.config.model_validate(task.job.config),
+        seed=task.job.seed,
+        device=device(task.settings),
+        checkpoint=_resume(folder),
+    )
+    if task.job.warm_start is not None and request.checkpoint is None:
+        request = replace(request, warm_start=_warm_start(task, solver, request))
+    trained = run_training(solver, request, _callbacks(task, folder), job_seconds=task.job.time_limit_seconds)
+    return outcomes.keep_training(trained, task.storage.artifacts, _stopped_by(task, trained.artifact.training))
+
+
+def _stopped_by(task: Task, training: Mapping[str, Any]) -> str:
+    """A solver stopped by `should_stop` cannot know why it was asked."""
+    said = str(training.get("stopped_by", "finished"))
+    return "time_limit" if said == "request" and not task.control.cancelled else said
+
+
+def _evaluate(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcome:
+    from solvers.evaluation import run_evaluation
+
+    config = task.job.config
+    artifacts: dict[str, PolicyArtifact] = {}
+    named: dict[str, str] = {}
+    with task.database.read() as session:
+        for policy_id in config["policies"]:
+            row = repository.policy(session, policy_id)
+            if row is None:
+                raise ArtifactError(f"policy {policy_id} has been deleted")
+            label = f"{row.name}:{row.version}"
+            artifacts[label] = PolicyArtifact.load(task.storage.artifacts, row.artifact_digest)
+            named[label] = row.id
+    evaluation = run_evaluation(
+        artifacts, config["rules"], instance, config["scenarios"], task.job.seed, _callbacks(task, None)
+    )
+    body = {**evaluation.document, "policy_ids": named}
+    return outcomes.Evaluated(body, evaluation.paths, "time_limit" if task.control.late else "finished")
+
+
+def _solve(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcome:
+    solver = find_solver(task.job.solver or "")
+    if solver.solve is None:
+        raise RuntimeError(f"{solver.name} solves nothing")
+    config = solver.config.model_validate(task.job.config)
+    solved = solver.solve(problem, instance, config, task.job.seed, _callbacks(task, None))
+    return outcomes.Solved(solved.status, solved.document)
+
+
+def device(settings: Settings) -> str:
+    """Where to compute: as configured, or a GPU if there is one."""
+    if settings.device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return settings.device
+
+
+def _resume(folder: Path) -> dict[str, Any] | None:
+    try:
+        state = checkpoint.load(folder)
+    except checkpoint.CheckpointError as error:
+        log.warning("starting from the beginning: %s", error)
+        return None
+    if state is not None:
+        log.info("resuming from the checkpoint at iteration %s", state.get("iteration", "?"))
+    return state
+
+
+def _warm_start(task: Task, solver: Solver, request: TrainRequest) -> Mapping[str, Any]:
+    """The weights of the policy to start from; `outcomes.Unfit` if they do not fit this training."""
+    with task.database.read() as session:
+        row = repository.policy(session, task.job.warm_start or "")
+    if row is None:
+        raise ArtifactError("the policy to start from has been deleted")
+    artifact = PolicyArtifact.load(task.storage.artifacts, row.artifact_digest)
+    if solver.build is not None:
+        fresh = solver.build(request.problem, request.instance, request.config, artifact.family).state_dict()
+        if {k: v.shape for k, v in fresh.items()} != {k: v.shape for k, v in artifact.weights.items()}:
+            raise outcomes.Unfit(f"The weights of {row.name}:{row.version} do not fit this instance and configuration.")
+    return artifact.weights
+
+
+def _callbacks(task: Task, folder: Path | None) -> Callbacks:
+    """How the solver speaks with the job; `folder` is where a training keeps its checkpoint."""
+    reporter, control = task.reporter, task.control
+    written_at = -float("inf")
+    begun = finalizing = False
+
+    def on_iteration(iteration: int, iterations: int, metrics: Mapping[str, float]) -> None:
+        nonlocal begun
+        begun = True
+        reporter.iteration(iteration, iterations, metrics)
+        if control.released and control.told:
+            raise Released
+
+    def on_checkpoint(state: Mapping[str, Any]) -> None:
+        nonlocal written_at
+        due = time.monotonic() - written_at >= task.settings.checkpoint_seconds
+        if folder is not None and (due or control.told):
+            reporter.checkpoint(state.get("iteration"), checkpoint.save(folder, state))
+            written_at = time.monotonic()
+        if control.released and control.told:
+            raise Released
+
+    def on_phase(name: str, fraction: float) -> None:
+        nonlocal finalizing
+        reporter.phase(name, fraction)
+        if control.released:
+            raise Released
+        if begun and name != "train" and not finalizing:
+            finalizing = True
+            enter_finalizing(task)
+
+    def on_log(text: str) -> None:
+        log.info("%s", text)
+        reporter.line(text)
+
+    return Callbacks(on_iteration, on_checkpoint, control.should_stop, on_log, on_phase)

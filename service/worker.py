@@ -1,0 +1,83 @@
+"""The worker process: hears the bell through Celery, runs jobs, and looks after those that others lost.
+
+Celery is the doorbell alone: a message is `{job_id}`, acknowledged before the work, without a result. Each job has a
+child process of its own, so Celery's threads only wait for children and N threads run N jobs.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from typing import Any
+
+from celery import Celery, signals
+
+from service.db.migrate import require_head
+from service.db.session import Database
+from service.jobs.bell import TASK, CeleryBell, make_celery
+from service.jobs.reconciler import Reconciler
+from service.jobs.runner import Runner
+from service.settings import Settings
+from service.storage import Storage
+
+log = logging.getLogger(__name__)
+
+
+def run_worker(settings: Settings) -> int:
+    """Work until SIGTERM or SIGINT, then give running jobs back to the queue; returns the exit code.
+
+    Must be called on the main thread. SchemaMismatch if the database is not at this release's revision.
+    """
+    database = Database(settings.database)
+    require_head(database)
+    storage = Storage(settings.data_dir)
+    storage.prepare()
+    app = make_celery(settings)
+    runner = Runner(settings, database, storage)
+    reconciler = Reconciler(settings, database, CeleryBell(app))
+
+    @app.task(name=TASK, ignore_result=True)
+    def hear(job_id: str) -> None:
+        runner.run(job_id)
+
+    def stop(**details: Any) -> None:
+        runner.stop()
+
+    signals.worker_shutting_down.connect(stop, weak=False)
+    reconciler.start()
+    try:
+        return _listen(app, settings)
+    finally:
+        signals.worker_shutting_down.disconnect(stop)
+        runner.stop()
+        reconciler.stop()
+        database.close()
+
+
+def _listen(app: Celery, settings: Settings) -> int:
+    worker = app.Worker(
+        pool="threads",
+        concurrency=settings.concurrency,
+        hostname=f"herenow@{socket.gethostname()}",
+        loglevel=settings.log_level.upper(),
+        queues=[settings.queue],
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    log.info("waiting for jobs, %d at a time", settings.concurrency)
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def main() -> None:
+    """`python -m service.worker`: a worker with the environment's settings."""
+    settings = Settings()
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    sys.exit(run_worker(settings))
+
+
+if __name__ == "__main__":
+    main()
