@@ -128,7 +128,7 @@ class PolicyFamily:
     name: str
     title: str
     role: Literal["learned", "rule"]
-    build: Callable[..., Policy]
+    build: Callable[..., Policy[Any, Any]]
     refuses: Callable[[Any], str | None] = lambda instance: None
     tuning: Literal["gradient", "search", "none"] = "gradient"
 
@@ -165,7 +165,7 @@ class Problem:
     summary: str
     instance: type[Instance]
     traits: Traits
-    simulator: Callable[[Any], Simulator]
+    simulator: Callable[..., Simulator[Any, Any, Any, Any]]  # (instance, counts=True); see `models.dynamics.Costs`
     families: tuple[PolicyFamily, ...]
     default_family: Callable[[Any], str]  # the learned family that works best for an instance
     view: Callable[[Any], View]

@@ -19,7 +19,7 @@ Stage = int | Tensor
 
 @dataclass(frozen=True)
 class Tensors:
-    """Base of states, post-states, decisions and noise: a frozen record whose fields are tensors led by (batch, ...)."""
+    """Base of states, post-states, decisions and noise: a frozen record of tensors led by (batch, ...)."""
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Self:
         """The record with `function` applied to every field."""
@@ -106,7 +106,7 @@ class Simulator(nn.Module, ABC, Generic[S, P, D, W]):
 
     @abstractmethod
     def repair(self, state: S, decision: D, stage: Stage) -> D:
-        """A feasible decision near a proposed one; the identity on feasible decisions; differentiable if the problem is."""
+        """A feasible decision near a proposed one, itself if feasible; differentiable if the problem is."""
 
     @abstractmethod
     def violation(self, state: S, decision: D, stage: Stage) -> Float[Tensor, " batch"]:

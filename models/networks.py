@@ -41,7 +41,8 @@ class LaneConvolution(MessagePassing):
     ) -> Float[Tensor, "batch node width"]:
         heard_from_above = self.propagate(edge_index, x=nodes, lanes=lanes, share=share_in, layer=self.down)
         heard_from_below = self.propagate(edge_index.flip(0), x=nodes, lanes=lanes, share=share_out, layer=self.up)
-        return nodes + self.update_nodes(torch.cat((nodes, heard_from_above, heard_from_below), dim=-1))
+        heard: Tensor = self.update_nodes(torch.cat((nodes, heard_from_above, heard_from_below), dim=-1))
+        return nodes + heard
 
     def message(self, x_i: Tensor, x_j: Tensor, lanes: Tensor, share: Tensor, layer: Any) -> Tensor:
         """What one end of a lane tells the other."""

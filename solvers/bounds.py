@@ -291,10 +291,10 @@ def deterministic(
         "build_seconds": round(built, 6),
         "solver": hot.tally.document(),
     }
-    if not len(found.x):
+    if not hot.has_columns:
         document["explanation"] = _NO_PLAN[found.status]
         return SolveResult(found.status, document)
-    done = replay(simulator, face, chained, found.x[None], state, noise)
+    done = replay(simulator, face, chained, hot.columns()[None], state, noise)
     document |= {
         "planned_cost": found.value,
         "planned_cost_bound": found.bound if np.isfinite(found.bound) else None,

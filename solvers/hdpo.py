@@ -133,7 +133,7 @@ def _descend(
             group["lr"] = rate
         cost = average_cost(simulator, policy, *draws.batch(config.batch_size))
         optimizer.zero_grad(set_to_none=True)
-        (cost / unit).backward()
+        torch.autograd.backward(cost / unit)
         norm = float(torch.nn.utils.clip_grad_norm_(policy.parameters(), config.gradient_clip))
         bad_steps = 0 if math.isfinite(norm) else bad_steps + 1
         if bad_steps >= MAX_BAD_STEPS:

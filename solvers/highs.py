@@ -37,6 +37,8 @@ _OUTCOMES: Mapping[str, Status] = {
     "kInterrupt": "stopped",
     "kHighsInterrupt": "stopped",
 }
+_NO_VALUE: Mapping[Status, float] = {"infeasible": np.inf, "unbounded": -np.inf}
+_FEASIBLE = 2  # HiGHS's kSolutionStatusFeasible
 _REMEDIES: Mapping[str, Mapping[str, object]] = {
     "cold_start": {},
     "primal_simplex": {"presolve": "off", "solver": "simplex", "simplex_strategy": 4},
@@ -52,18 +54,13 @@ _DEFAULTS: Mapping[str, object] = {
 
 @dataclass(frozen=True)
 class Optimum:
-    """What one solve found. Arrays are empty where the status leaves none.
-
-    `value` is the cost of `x`; `bound` a proven lower bound on the optimal cost: the same for an optimal linear
-    program, the branch-and-bound's bound for a mixed-integer one; −inf where nothing is proven.
-    """
+    """How one solve ended; the columns and duals behind it are read from the `HotProgram`."""
 
     status: Status
-    value: float  # [money]
-    bound: float  # [money]
-    x: Vector  # (n,) columns
-    row_duals: Vector  # (r,) ∂value/∂(right-hand side); empty for mixed-integer programs
-    reduced_costs: Vector  # (n,) ∂value/∂(bound of the column); empty for mixed-integer programs
+    value: float  # [money] cost of the best columns found; +inf if infeasible, nan if none were found
+    bound: (
+        float  # [money] proven lower bound on the least cost, −inf where nothing is proven; `value` for an optimal LP
+    )
 
     def require(self, purpose: str) -> Optimum:
         """This, if it is optimal; else `InnerSolveError` naming the purpose."""
@@ -99,6 +96,7 @@ class HotProgram:
 
     def __init__(self, program: LinearProgram, mip_gap: float = 1e-6) -> None:
         self.program = program
+        self._mixed = program.is_mixed_integer
         self.tally = Tally()
         self._highs = _Quiet()
         for name, option in {"threads": 1, "mip_rel_gap": mip_gap, **_DEFAULTS}.items():
@@ -194,19 +192,37 @@ class HotProgram:
         return str(self._highs.getModelStatus().name)
 
     def _optimum(self, status: Status) -> Optimum:
-        info, empty = self._highs.getInfo(), np.zeros(0)
-        mixed = self.program.is_mixed_integer
-        solution = self._highs.getSolution()
-        if not (solution.value_valid and info.primal_solution_status == 2):
-            bound = info.mip_dual_bound + self._offset if mixed and status in ("time_limit", "stopped") else -np.inf
-            return Optimum(status, np.inf if status == "infeasible" else np.nan, bound, empty, empty, empty)
-        value = info.objective_function_value + self._offset
-        x = np.array(solution.col_value)
-        if mixed:
-            return Optimum(status, value, info.mip_dual_bound + self._offset, x, empty, empty)
-        if status != "optimal":
-            return Optimum(status, value, -np.inf, x, empty, empty)
-        return Optimum(status, value, value, x, np.array(solution.row_dual), np.array(solution.col_dual))
+        info = self._highs.getInfo()
+        found = self.has_columns
+        value = info.objective_function_value + self._offset if found else _NO_VALUE.get(status, np.nan)
+        if self._mixed and status != "unbounded":
+            return Optimum(status, value, info.mip_dual_bound + self._offset)
+        return Optimum(status, value, value if status in ("optimal", "infeasible") else -np.inf)
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether the last solve left columns that keep every limit."""
+        return bool(self._highs.getInfo().primal_solution_status == _FEASIBLE)
+
+    def columns(self) -> Vector:
+        """The decision columns (n,) of the last solve; `InnerSolveError` if it found none."""
+        if not self.has_columns:
+            raise InnerSolveError("the last solve found no feasible columns")
+        return np.array(self._highs.getSolution().col_value)
+
+    def row_duals(self) -> Vector:
+        """∂value/∂(right-hand side) of every row (r,) at the last optimum; `InnerSolveError` if it has no duals."""
+        return np.array(self._duals().row_dual)
+
+    def reduced_costs(self) -> Vector:
+        """∂value/∂(bound) of every column (n,) at the last optimum; `InnerSolveError` if it has no duals."""
+        return np.array(self._duals().col_dual)
+
+    def _duals(self) -> highspy.HighsSolution:
+        answer = self._highs.getSolution()
+        if self._mixed or not answer.dual_valid or self._highs.getInfo().dual_solution_status != _FEASIBLE:
+            raise InnerSolveError("the last solve left no optimal duals")
+        return answer
 
     def _listen(self, should_stop: Callable[[], bool]) -> None:
         asked = [time.perf_counter()]

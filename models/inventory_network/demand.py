@@ -12,24 +12,32 @@ def sample_demand(
 ) -> Float[Tensor, "batch stage store"]:
     """Demand [units/period] of the stores named in `order`, drawn with `generator` on its device."""
     columns = [process.node_ids.index(node_id) for node_id in order]
-    draw = {Poisson: _poisson, Normal: _normal, Empirical: _empirical}[type(process)]
-    paths = draw(process, stages, batch, generator, dtype)  # (stage, store, batch)
+    like = torch.zeros((), dtype=dtype, device=generator.device)
+    if isinstance(process, Poisson):
+        paths = _poisson(process, stages, batch, generator, like)
+    elif isinstance(process, Normal):
+        paths = _normal(process, stages, batch, generator, like)
+    else:
+        paths = _empirical(process, stages, batch, generator, like)
     return paths[:, columns].permute(2, 0, 1)
 
 
-def _poisson(process: Poisson, stages: int, batch: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
-    mean = torch.as_tensor(process.moments()[0], dtype=dtype, device=generator.device)
+# Each process draws (stage, store, batch) with the precision and device of `like`.
+
+
+def _poisson(process: Poisson, stages: int, batch: int, generator: torch.Generator, like: Tensor) -> Tensor:
+    mean = torch.from_numpy(process.moments()[0]).to(like)
     return torch.poisson(mean[None, :, None].expand(stages, -1, batch), generator=generator)
 
 
-def _normal(process: Normal, stages: int, batch: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+def _normal(process: Normal, stages: int, batch: int, generator: torch.Generator, like: Tensor) -> Tensor:
     nodes = list(process.nodes.values())
-    place = {"dtype": dtype, "device": generator.device}
-    mean = torch.tensor([node.mean for node in nodes], **place)[:, None]
-    std = torch.tensor([node.std for node in nodes], **place)[:, None]
-    standard = torch.randn(stages, len(nodes), batch, generator=generator, **place)
+    mean = torch.tensor([node.mean for node in nodes]).to(like)[:, None]
+    std = torch.tensor([node.std for node in nodes]).to(like)[:, None]
+    shape = (stages, len(nodes), batch)
+    standard = torch.randn(shape, generator=generator, dtype=like.dtype, device=like.device)
     if process.correlation and len(nodes) > 1:
-        standard = torch.einsum("ij,tjb->tib", _correlation_root(len(nodes), process.correlation).to(**place), standard)
+        standard = torch.einsum("ij,tjb->tib", _correlation_root(len(nodes), process.correlation).to(like), standard)
     return (mean + std * standard).clamp_min(0.0)
 
 
@@ -43,7 +51,7 @@ def _correlation_root(size: int, correlation: float) -> Tensor:
     return torch.eye(size) * rest + torch.full((size, size), (common - rest) / size)
 
 
-def _empirical(process: Empirical, stages: int, batch: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
-    history = torch.tensor(process.history, dtype=dtype, device=generator.device).T.contiguous()  # (store, row)
-    rows = torch.randint(len(process.history), (stages, batch), generator=generator, device=generator.device)
+def _empirical(process: Empirical, stages: int, batch: int, generator: torch.Generator, like: Tensor) -> Tensor:
+    history = torch.tensor(process.history).to(like).T.contiguous()  # (store, row)
+    rows = torch.randint(len(process.history), (stages, batch), generator=generator, device=like.device)
     return history[:, rows].permute(1, 0, 2)

@@ -17,6 +17,11 @@ class NetworkEncoder(Encoder):
     Goods on different lanes that reach a node in the same period are the same thing to a policy, so they are summed.
     """
 
+    slot_cell: Tensor
+    scale: Tensor
+    cell_scale: Tensor
+    reach: Tensor
+
     def __init__(self, simulator: NetworkSimulator) -> None:
         super().__init__()
         lay, net = simulator.layout, simulator.net

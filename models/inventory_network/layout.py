@@ -2,7 +2,7 @@
 
 Nodes are ordered demand nodes first (0 … D−1), then the other stocking nodes (… N−1), then suppliers (… M−1); lanes
 keep document order. A lane with lead time L owns L consecutive pipeline slots after a decision (arrival in 1 … L
-periods) and `state_slots` before one; slots of all lanes lie flat one after the other, so memory is ΣL, not lanes × max L.
+periods) and `state_slots` before one; slots of all lanes lie flat one after the other: memory is ΣL, not lanes × max L.
 """
 
 from __future__ import annotations

@@ -42,6 +42,8 @@ class PerceptronPolicy(NetworkPolicy):
     hidden layers need only learn what departs from it.
     """
 
+    lane_scale: Tensor
+
     def __init__(self, simulator: NetworkSimulator, size: NetworkSize) -> None:
         super().__init__(simulator)
         self.encoder = NetworkEncoder(simulator)
@@ -53,7 +55,8 @@ class PerceptronPolicy(NetworkPolicy):
         self.register_buffer("lane_scale", _lane_scale(simulator), persistent=False)
 
     def features(self, state: NetworkState, stage: Stage) -> Float[Tensor, "batch feature"]:
-        return self.encoder(state, stage)
+        features: Tensor = self.encoder(state, stage)
+        return features
 
     def propose(self, state: NetworkState, stage: Stage) -> Orders:
         features = self.encoder(state, stage)
@@ -66,6 +69,14 @@ class GraphPolicy(NetworkPolicy):
 
     Source: Alvo et al., arXiv 2306.11246 (graph neural policy); here messages are weighted by flow.
     """
+
+    node_static: Tensor
+    lane_static: Tensor
+    cell_place: Tensor
+    share_in: Tensor
+    share_out: Tensor
+    edge_index: Tensor
+    lane_scale: Tensor
 
     def __init__(self, simulator: NetworkSimulator, size: NetworkSize) -> None:
         super().__init__(simulator)
@@ -95,7 +106,8 @@ class GraphPolicy(NetworkPolicy):
             self.register_buffer(name, tensor, persistent=False)
 
     def features(self, state: NetworkState, stage: Stage) -> Float[Tensor, "batch feature"]:
-        return self.encoder(state, stage)
+        features: Tensor = self.encoder(state, stage)
+        return features
 
     def propose(self, state: NetworkState, stage: Stage) -> Orders:
         time = self.encoder.time_left(stage, state.batch) if self.encoder.finite else None
@@ -132,6 +144,11 @@ class BaseStockPolicy(NetworkPolicy):
     `echelon` takes the position of a node together with everything downstream of it; `capped` never orders more than
     a cap. Levels, caps and shares are trained by the same pathwise gradient as the networks.
     """
+
+    covered: Tensor
+    scale: Tensor
+    target: Tensor
+    slot_target: Tensor
 
     def __init__(self, simulator: NetworkSimulator, echelon: bool = False, capped: bool = False) -> None:
         super().__init__(simulator)

@@ -57,6 +57,30 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
     `counts=False` leaves out the quantities behind service measures and plots, which training does not need.
     """
 
+    source: Tensor
+    target: Tensor
+    post_from: Tensor
+    due_from: Tensor
+    next_from: Tensor
+    landing_slots: Tensor
+    landing_nodes: Tensor
+    due_nodes: Tensor
+    own_lanes: Tensor
+    own_source: Tensor
+    slot_target: Tensor
+    holding_cost: Tensor
+    shortage_cost: Tensor
+    price: Tensor
+    lost: Tensor
+    unit_cost: Tensor
+    throughput_cost: Tensor
+    initial_stock: Tensor
+    initial_pipeline: Tensor
+    in_transit_cost: Tensor
+    lane_capacity: Tensor
+    throughput_capacity: Tensor
+    storage_capacity: Tensor
+
     def __init__(self, net: InventoryNetwork, counts: bool = True) -> None:
         super().__init__()
         self.net = net
@@ -118,7 +142,7 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
     @property
     def dtype(self) -> torch.dtype:
         """Precision of every quantity; `simulator.double()` gives float64."""
-        return self.holding_cost.dtype  # type: ignore[union-attr,return-value]
+        return self.holding_cost.dtype
 
     def initial(self, batch: int, generator: torch.Generator) -> NetworkState:
         return NetworkState(
@@ -280,7 +304,7 @@ def _total(values: Tensor, index: Tensor, columns: int) -> Tensor:
 
 
 def _share(asked: Tensor, index: Tensor, limit: Tensor) -> Tensor:
-    """For every entry, the share of it that its column's limit allows when all are cut alike: min(1, limit / Σ asked)."""
+    """The share of every entry that its column's limit allows when all are cut alike: min(1, limit / Σ asked)."""
     total = _total(asked, index, limit.shape[1])
     return _take((limit / total.clamp_min(1e-9)).clamp_max(1.0), index)
 

@@ -74,7 +74,7 @@ class NetworkView(View):
                 "in_transit": {"type": "array", "description": "Goods under way.", "items": line},
                 "demand_history": {
                     "type": "object",
-                    "description": "Past demand by store [units/period], oldest first; not used by this demand process.",
+                    "description": "Past demand by store [units/period], oldest first; not used by these demands.",
                     "additionalProperties": {"type": "array", "items": {"type": "number", "minimum": 0}},
                 },
             },
@@ -134,7 +134,7 @@ class NetworkView(View):
         return NetworkState(torch.from_numpy(stock), torch.from_numpy(pipeline))
 
     def quantities(self, state: NetworkState, decision: Orders, stage: Tensor) -> Floats:
-        """Orders (batch, lane) in whole ten-thousandths, rounded down where rounding up would ship what is not there."""
+        """Orders (batch, lane) in ten-thousandths, rounded down where rounding up would ship what is not there."""
         exact = decision.quantity.double()
         rounded = torch.round(exact, decimals=DECIMALS)
         over = self.simulator.violation(state, Orders(rounded), stage) > 1e-9
@@ -217,7 +217,7 @@ class NetworkView(View):
             held = f"holds {stock:.6g}" if stock >= 0 else f"owes {-stock:.6g}"
             sentences.append(
                 f"{node.id} {held} and has {under_way[k]:.6g} on the way; with {ordered:.6g} ordered now its position "
-                f"covers {cover:.1f} periods of mean demand ({flow:.4g} a period), of which an order takes up to {lead} to arrive."
+                f"covers {cover:.1f} periods of mean demand ({flow:.4g} a period); an order takes up to {lead} to arrive."
             )
         return sentences
 
