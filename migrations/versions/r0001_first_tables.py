@@ -153,7 +153,6 @@ def upgrade() -> None:
         sa.Column("response", sa.JSON(), nullable=False),
         sa.Column("states", sa.Integer(), nullable=False),
         sa.Column("archive", sa.LargeBinary(), nullable=True),
-        sa.Column("archive", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("outcome", sa.JSON(), nullable=True),
         sa.Column("outcome_at", sa.DateTime(timezone=True), nullable=True),
