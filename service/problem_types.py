@@ -75,7 +75,7 @@ _ALL = (
     Kind("memory-limit", 500, "Memory limit", "The job needed more memory than it may use."),
     Kind("diverged", 500, "Training diverged", "Costs or gradients became non-finite; try a smaller learning rate."),
     Kind("inner-solve-failed", 500, "Program not solved", "A program inside the algorithm could not be solved."),
-    Kind("warm-start-unfit", 409, "Warm start does not fit", "The policy to start from has weights of other shapes."),
+    Kind("policy-does-not-fit", 409, "Policy does not fit", "A stored policy's weights have other shapes than needed."),
     Kind("job-crashed", 500, "Job crashed", "The job ended with an unexpected error; its log has the details."),
     Kind("cancelled", 500, "Cancelled", "The job was cancelled before it had a result."),
 )

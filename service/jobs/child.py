@@ -100,7 +100,7 @@ def error_document(error: BaseException) -> Mapping[str, Any]:
     if isinstance(error, ArtifactError):
         return problem("artifact-unavailable", str(error))
     if isinstance(error, Unfit):
-        return problem("warm-start-unfit", str(error))
+        return problem("policy-does-not-fit", str(error))
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, of a GPU
         return problem("memory-limit", "The job asked for more memory than the machine or the GPU has.")
     return problem("job-crashed", f"An unexpected {type(error).__name__} ended the job; its log has the details.")

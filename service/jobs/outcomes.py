@@ -23,7 +23,7 @@ MAX_TRIES = 10
 
 
 class Unfit(RuntimeError):
-    """The policy to start from does not fit what is to be trained."""
+    """A stored policy's weights do not fit what they are asked to do."""
 
 
 class Outcome(Protocol):
@@ -58,7 +58,7 @@ class Trained:
             rule = _policy(self.better_rule, joined_name(name, family), job, instance, recommended=True)
             _number(session, rule)
         certificate = self.policy.artifact.certificate
-        recommended = rule is None and certificate.get("beats_best_rule") is not False
+        recommended = rule is None and certificate.get("recommended_for_use") is not False
         better = rule.id if rule is not None else None
         learned = _policy(self.policy, name, job, instance, recommended, better_rule=better)
         _number(session, learned)

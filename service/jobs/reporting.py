@@ -65,7 +65,7 @@ class Reporter:
         with self._lock:
             self._first = self._first or (iteration, now)
             self._progress |= {
-                "phase": "train",
+                "phase": "training",
                 "iteration": iteration,
                 "iterations": iterations,
                 "fraction": iteration / iterations if iterations else 0.0,

@@ -181,17 +181,6 @@ def instance(session: Session, instance_id: str) -> InstanceRow | None:
     return session.get(InstanceRow, instance_id)
 
 
-def policy(session: Session, ref: str) -> PolicyRow | None:
-    """A policy by id, by `name` (its latest version) or by `name:version`."""
-    if (row := session.get(PolicyRow, ref)) is not None:
-        return row
-    name, _, version = ref.partition(":")
-    query = select(PolicyRow).where(PolicyRow.name == name)
-    if version:
-        query = query.where(PolicyRow.version == int(version))
-    return session.scalar(query.order_by(PolicyRow.version.desc()).limit(1))
-
-
 def next_version(session: Session, name: str) -> int:
     """The version a new policy of that name gets."""
     return 1 + (session.scalar(select(func.max(PolicyRow.version)).where(PolicyRow.name == name)) or 0)

@@ -16,6 +16,7 @@ from service.ids import new_id
 from service.jobs import lifecycle, repository
 from service.jobs.schemas import MAX_SEED, EvaluateJob, SolveJob, TrainJob, duration_of, seconds_of
 from service.jobs.states import FINISHED, QUEUED
+from service.policies import repository as policies
 from service.settings import Settings
 from solvers.core import Solver
 from solvers.registry import solvers
@@ -123,7 +124,7 @@ def _warm_start(session: Session, ref: str | None, problem: Problem, solver: Sol
 
 
 def _policy(session: Session, ref: str, where: str, problem: Problem) -> PolicyRow:
-    policy = repository.policy(session, ref)
+    policy = policies.by_ref(session, ref)
     if policy is None:
         raise field_error(where, f"There is no policy {ref!r}.")
     if policy.problem != problem.name:

@@ -16,9 +16,10 @@ from models.core import Instance, Problem
 from models.registry import problem as find_problem
 from service.db.rows import InstanceRow, JobRow
 from service.db.session import Database
-from service.jobs import checkpoint, lifecycle, outcomes, repository
+from service.jobs import checkpoint, lifecycle, outcomes
 from service.jobs.reporting import Reporter
 from service.jobs.repository import Lease
+from service.policies import repository as policies
 from service.settings import Settings
 from service.storage import Storage
 from solvers.artifact import ArtifactError, PolicyArtifact
@@ -42,9 +43,14 @@ class Control:
         self.told = False  # the solver has been told to stop
 
     def wish(self, reason: str) -> None:
-        """The worker's wish; the first one counts, but a release overrides nothing and a limit overrides nobody."""
+        """The worker's wish; the first one counts."""
         with self._changed:
             self._wish = self._wish or reason
+
+    @property
+    def seconds_left(self) -> float:
+        """What is left of the job's time [s]."""
+        return max(self._deadline - time.monotonic(), 0.0)
 
     @property
     def released(self) -> bool:
@@ -132,22 +138,26 @@ def _stopped_by(task: Task, training: Mapping[str, Any]) -> str:
 
 
 def _evaluate(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcome:
-    from solvers.evaluation import run_evaluation
+    from solvers.training import run_evaluation
 
     config = task.job.config
     artifacts: dict[str, PolicyArtifact] = {}
     named: dict[str, str] = {}
     with task.database.read() as session:
         for policy_id in config["policies"]:
-            row = repository.policy(session, policy_id)
+            row = policies.by_ref(session, policy_id)
             if row is None:
                 raise ArtifactError(f"policy {policy_id} has been deleted")
             label = f"{row.name}:{row.version}"
             artifacts[label] = PolicyArtifact.load(task.storage.artifacts, row.artifact_digest)
             named[label] = row.id
-    evaluation = run_evaluation(
-        artifacts, config["rules"], instance, config["scenarios"], task.job.seed, _callbacks(task, None)
-    )
+    scenarios, seconds = config["scenarios"], task.control.seconds_left
+    try:
+        evaluation = run_evaluation(
+            artifacts, config["rules"], problem, instance, scenarios, task.job.seed, _callbacks(task, None), seconds
+        )
+    except ValueError as error:
+        raise outcomes.Unfit(str(error)) from error
     body = {**evaluation.document, "policy_ids": named}
     return outcomes.Evaluated(body, evaluation.paths, "time_limit" if task.control.late else "finished")
 
@@ -182,7 +192,7 @@ def _resume(folder: Path) -> dict[str, Any] | None:
 def _warm_start(task: Task, solver: Solver, request: TrainRequest) -> Mapping[str, Any]:
     """The weights of the policy to start from; `outcomes.Unfit` if they do not fit this training."""
     with task.database.read() as session:
-        row = repository.policy(session, task.job.warm_start or "")
+        row = policies.by_ref(session, task.job.warm_start or "")
     if row is None:
         raise ArtifactError("the policy to start from has been deleted")
     artifact = PolicyArtifact.load(task.storage.artifacts, row.artifact_digest)
@@ -220,7 +230,7 @@ def _callbacks(task: Task, folder: Path | None) -> Callbacks:
         reporter.phase(name, fraction)
         if control.released:
             raise Released
-        if begun and name != "train" and not finalizing:
+        if begun and name != "training" and not finalizing:
             finalizing = True
             enter_finalizing(task)
 
