@@ -16,7 +16,6 @@ replayed in the simulator. It is a plan, not a bound.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,7 +29,6 @@ from solvers.core import Callbacks, Config, InnerSolveError, Solver, SolveResult
 if TYPE_CHECKING:
     from models.dynamics import Simulator
     from models.program import MultistageProgram, Program, Vector
-    from solvers.highs import HotProgram
 
 CHUNK = 1024  # scenarios whose data are held at once
 Ended = Literal["optimal", "infeasible", "unbounded", "time_limit", "stopped"]
@@ -57,15 +55,87 @@ class DeterministicConfig(Config):
 
 
 @dataclass(frozen=True)
-class Hindsight:
+class HindsightValues:
     """Perfect-information optima of the first scenarios of a set."""
 
     status: Ended  # optimal: every scenario was solved; else why the scenario after the last value was not
-    values: Vector  # (scenario,) lower bound on any decisions' reported cost [money, as `Simulator` reports it]
-    program: MultistageProgram
-    relaxes: Sequence[str]  # what the program allows that the simulator does not, in words
-    build_seconds: float
-    solver: dict[str, Any]  # tally of the inner solves
+    values: Vector  # (scenario,) lower bound on the reported cost of any decisions [money]
+
+
+class Hindsight:
+    """The whole horizon as one hot program, solved for scenario after scenario with its noise known.
+
+    Whole-number decisions are relaxed unless `whole_numbers`: a bound either way. Keep the object to go on with more
+    scenarios from the last basis.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        instance: Instance,
+        simulator: Simulator[Any, Any, Any, Any],
+        whole_numbers: bool = False,
+    ) -> None:
+        from solvers.highs import HotProgram
+
+        started = time.perf_counter()
+        self.face = _program(problem, instance)
+        self.chained = self.face.horizon(reported_weights(simulator))
+        self.hot = HotProgram(self.chained.program if whole_numbers else self.chained.program.relaxed())
+        self.build_seconds = time.perf_counter() - started
+
+    def values(
+        self, initial_state: Any, noise: Any, callbacks: Callbacks, time_limit: float | None = None
+    ) -> HindsightValues:
+        """Least reported cost of every scenario, until all are done or something ends it (`time_limit` in seconds)."""
+        deadline = None if time_limit is None else time.perf_counter() + time_limit
+        total = initial_state.batch
+        values: list[float] = []
+        status: Ended = "optimal"
+        for first in range(0, total, CHUNK):
+            chunk = slice(first, first + CHUNK)
+            states = self.face.state_vector(initial_state.rows(chunk))
+            paths = self.face.noise_path(noise.rows(chunk))
+            status = self._solve_each(states, paths, values, total, deadline, callbacks)
+            if status != "optimal":
+                break
+        callbacks.on_phase("perfect_information", len(values) / total)
+        return HindsightValues(status, np.array(values))
+
+    def bounds(self, initial_state: Any, noise: Any, callbacks: Callbacks, time_limit: float | None = None) -> Vector:
+        """`values` for callers that need a bound: `InnerSolveError` if a program is infeasible or unbounded."""
+        found = self.values(initial_state, noise, callbacks, time_limit)
+        if found.status in ("infeasible", "unbounded"):
+            raise InnerSolveError(f"perfect information: scenario {len(found.values)} is {found.status}")
+        return found.values
+
+    def _solve_each(
+        self,
+        states: Vector,
+        paths: Vector,
+        values: list[float],
+        total: int,
+        deadline: float | None,
+        callbacks: Callbacks,
+    ) -> Ended:
+        """Append the bound of every row to `values`; why it ended."""
+        asked = -np.inf
+        for state, path in zip(states, paths, strict=True):
+            now = time.perf_counter()
+            if deadline is not None and now >= deadline:
+                return "time_limit"
+            if now - asked > 0.1:
+                asked = now
+                callbacks.on_phase("perfect_information", len(values) / total)
+                if callbacks.should_stop():
+                    return "stopped"
+            self.hot.set_data(state, path)
+            found = self.hot.solve(None if deadline is None else deadline - now, callbacks.should_stop)
+            # A mixed-integer program out of time leaves a proven but slack bound: it is not mixed with the others.
+            if found.status != "optimal":
+                return found.status
+            values.append(found.bound)
+        return "optimal"
 
 
 def reported_weights(simulator: Simulator[Any, Any, Any, Any]) -> Vector:
@@ -95,92 +165,21 @@ def perfect_information_values(
     Raises:
         InnerSolveError: a scenario's program is infeasible or unbounded, or HiGHS cannot solve it.
     """
-    found = hindsight(problem, instance, simulator, initial_state, noise, callbacks, time_limit=time_limit)
-    if found.status in ("infeasible", "unbounded"):
-        raise InnerSolveError(f"perfect information: scenario {len(found.values)} is {found.status}")
-    return found.values
-
-
-def hindsight(
-    problem: Problem,
-    instance: Instance,
-    simulator: Simulator[Any, Any, Any, Any],
-    initial_state: Any,
-    noise: Any,
-    callbacks: Callbacks,
-    whole_numbers: bool = False,
-    time_limit: float | None = None,
-) -> Hindsight:
-    """Solve scenario after scenario in one hot program until all are done or something ends it."""
-    from solvers.highs import HotProgram
-
-    started = time.perf_counter()
-    deadline = np.inf if time_limit is None else started + time_limit
-    face = _program(problem, instance)
-    chained = face.horizon(reported_weights(simulator))
-    hot = HotProgram(chained.program if whole_numbers else chained.program.relaxed())
-    built = time.perf_counter() - started
-    status: Ended = "optimal"
-    values: list[float] = []
-    for first in range(0, initial_state.batch, CHUNK):
-        chunk = slice(first, first + CHUNK)
-        states, paths = face.state_vector(initial_state.rows(chunk)), face.noise_path(noise.rows(chunk))
-        status = _solve_each(hot, states, paths, values, initial_state.batch, deadline, callbacks)
-        if status != "optimal":
-            break
-    return Hindsight(status, np.array(values), chained, face.relaxes, built, hot.tally.document())
-
-
-def _solve_each(
-    hot: HotProgram,
-    states: Vector,
-    paths: Vector,
-    values: list[float],
-    total: int,
-    deadline: float,
-    callbacks: Callbacks,
-) -> Ended:
-    """Append the bound of every row to `values`; why it ended."""
-    asked = 0.0
-    for state, path in zip(states, paths, strict=True):
-        now = time.perf_counter()
-        if now > deadline:
-            return "time_limit"
-        if now - asked > 0.1:
-            asked = now
-            callbacks.on_phase("perfect_information", len(values) / total)
-            if callbacks.should_stop():
-                return "stopped"
-        hot.set_data(state, path)
-        found = hot.solve(deadline - now if np.isfinite(deadline) else None, callbacks.should_stop)
-        # A mixed-integer program out of time leaves a proven but slack bound: it is not mixed with the others.
-        if found.status != "optimal":
-            return found.status
-        values.append(found.bound)
-    callbacks.on_phase("perfect_information", len(values) / total)
-    return "optimal"
+    return Hindsight(problem, instance, simulator).bounds(initial_state, noise, callbacks, time_limit)
 
 
 def perfect_information(
     problem: Problem, instance: Instance, config: PerfectInformationConfig, seed: int, callbacks: Callbacks
 ) -> SolveResult:
-    """The perfect-information bound on fresh evaluation scenarios: the same as an evaluation with this seed draws."""
+    """The perfect-information bound on fresh scenarios of the evaluation stream."""
     from solvers.evaluation import Scenarios, estimate, interval
     from solvers.hdpo import scenario_seed
 
     simulator = problem.simulator(instance)
     drawn = scenario_seed(seed, "evaluation")
     chunk = next(iter(Scenarios(simulator, drawn, config.scenarios)))
-    found = hindsight(
-        problem,
-        instance,
-        simulator,
-        chunk.state,
-        chunk.noise,
-        callbacks,
-        config.whole_numbers,
-        config.time_limit_seconds,
-    )
+    program = Hindsight(problem, instance, simulator, config.whole_numbers)
+    found = program.values(chunk.state, chunk.noise, callbacks, config.time_limit_seconds)
     stages = simulator.num_stages - simulator.first_reported_stage
     document: dict[str, Any] = {
         "kind": "perfect_information",
@@ -189,10 +188,10 @@ def perfect_information(
         "scenario_seed": drawn,
         "whole_numbers": config.whole_numbers,
         "free_warmup_stages": simulator.first_reported_stage,
-        "relaxes": list(found.relaxes),
-        "program": _size(found.program),
-        "build_seconds": round(found.build_seconds, 6),
-        "solver": found.solver,
+        "relaxes": list(program.face.relaxes),
+        "program": _size(program.chained),
+        "build_seconds": round(program.build_seconds, 6),
+        "solver": program.hot.tally.document(),
     }
     if found.status in ("infeasible", "unbounded") or len(found.values) < 2:
         document["explanation"] = _EXPLANATIONS[found.status]
@@ -203,7 +202,7 @@ def perfect_information(
         "value_per_stage": mean / stages,
         "standard_error": error,
         "ci95": interval(mean, error),
-        "milliseconds_per_scenario": round(1e3 * float(found.solver["seconds"]) / len(found.values), 4),
+        "milliseconds_per_scenario": round(1e3 * program.hot.tally.seconds / len(found.values), 4),
     }
     return SolveResult(found.status, document)
 
@@ -296,10 +295,11 @@ def deterministic(
         return SolveResult(found.status, document)
     done = replay(simulator, face, chained, hot.columns()[None], state, noise)
     document |= {
+        # Every stage counts in the plan; only reported ones in the figure that compares with policies.
         "planned_cost": found.value,
         "planned_cost_bound": found.bound if np.isfinite(found.bound) else None,
-        "replayed_cost": float(done.costs[0] @ weights),
-        "replayed_reported_cost": float(done.costs[0] @ reported_weights(simulator)),
+        "replayed_cost": round(float(done.costs[0] @ weights), 6),
+        "replayed_reported_cost": round(float(done.costs[0] @ reported_weights(simulator)), 6),
         "plan": _plan(problem, instance, done),
     }
     return SolveResult(found.status, document)
@@ -316,12 +316,12 @@ _NO_PLAN = {
 def _plan(problem: Problem, instance: Instance, done: Replay) -> list[dict[str, Any]]:
     """The replayed decisions as the planner's lines, stage by stage, with what each stage costs."""
     view = problem.view(instance)
+    word = "period" if "period" in view.today() else "stage"
     rows = []
     for stage, (state, decision) in enumerate(zip(done.states, done.decisions, strict=True)):
         lines = view.encode(state, decision, torch.tensor([stage]))[0]
-        rows.append(
-            {"stage": stage, "cost": float(done.costs[0, stage]), "components": done.components[stage], **lines}
-        )
+        components = {name: round(value, 6) for name, value in done.components[stage].items()}
+        rows.append({word: stage, "cost": round(float(done.costs[0, stage]), 6), "components": components, **lines})
     return rows
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.core import Instance, Problem
-from solvers.bounds import perfect_information_values
+from solvers.bounds import Hindsight
 from solvers.core import Callbacks
 from solvers.evaluation import (
     Z95,
@@ -142,18 +142,17 @@ def bound_on(
     quiet = Callbacks(should_stop=callbacks.should_stop)
     started = time.monotonic()
     done, wanted = 0, min(len(totals), chunk.state.batch)
+    hindsight = Hindsight(problem, instance, simulator)
     while done < wanted and not callbacks.should_stop():
         rows = slice(done, min(done + BOUND_BLOCK, wanted))
-        found.append(
-            perfect_information_values(
-                problem, instance, simulator, chunk.state.rows(rows), chunk.noise.rows(rows), quiet
-            )
-        )
-        done = rows.stop
+        found.append(hindsight.bounds(chunk.state.rows(rows), chunk.noise.rows(rows), quiet))
+        done += len(found[-1])
+        if done < rows.stop:  # asked to stop
+            break
         values = np.concatenate(found)
         _, error = estimate(totals[:done] - values)
         tight = done >= 2 * BOUND_BLOCK and error <= BOUND_ERROR * abs(float(values.mean()))
         callbacks.on_phase("bound", done / wanted)
         if tight or time.monotonic() - started > seconds:
             break
-    return Bound("perfect_information", np.concatenate(found)) if found else None
+    return Bound("perfect_information", np.concatenate(found)) if done else None

@@ -219,7 +219,7 @@ class HotProgram:
         return np.array(self._duals().col_dual)
 
     def _duals(self) -> highspy.HighsSolution:
-        answer = self._highs.getSolution()
+        answer: highspy.HighsSolution = self._highs.getSolution()
         if self._mixed or not answer.dual_valid or self._highs.getInfo().dual_solution_status != _FEASIBLE:
             raise InnerSolveError("the last solve left no optimal duals")
         return answer

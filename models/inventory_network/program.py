@@ -58,7 +58,8 @@ class NetworkProgram(Program):
         return struck
 
     def decision(self, x: Vector, stage: int) -> Orders:
-        return Orders(torch.from_numpy(np.ascontiguousarray(x[:, : self.layout.num_lanes])))
+        orders = np.maximum(x[:, : self.layout.num_lanes], 0.0) + 0.0  # neither −1e-12 nor −0 reaches a planner
+        return Orders(torch.from_numpy(orders))
 
 
 def network_program(net: InventoryNetwork) -> NetworkProgram:
