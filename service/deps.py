@@ -6,7 +6,7 @@ request, committed before the response is sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -15,6 +15,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
 from service.db.session import Database
 from service.errors import ApiError
@@ -54,8 +55,18 @@ Reading = Annotated[Session, Depends(_reading, scope="function")]
 Writing = Annotated[Session, Depends(_writing, scope="function")]
 """A transaction that may write, committed before the response leaves."""
 
-TheSettings = Annotated[Settings, Depends(settings_of)]
-TheDatabase = Annotated[Database, Depends(database_of)]
+
+# Dependencies that never wait are coroutines: the framework would send plain functions through its thread pool.
+async def _settings(request: Request) -> Settings:
+    return settings_of(request)
+
+
+async def _database(request: Request) -> Database:
+    return database_of(request)
+
+
+TheSettings = Annotated[Settings, Depends(_settings)]
+TheDatabase = Annotated[Database, Depends(_database)]
 
 _bearer = HTTPBearer(
     scheme_name="key",
@@ -64,12 +75,14 @@ _bearer = HTTPBearer(
 )
 
 
-def _caller(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
+async def _caller(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Caller:
     if credentials is None:
         if "authorization" not in request.headers and request.app.state.door.is_open_to(request.client):
             return LOCAL
         raise _unauthenticated("This service asks for an API key.")
-    caller = identify(database_of(request), credentials.credentials)
+    caller = await run_in_threadpool(identify, database_of(request), credentials.credentials)
     if caller is None:
         raise _unauthenticated("The API key is unknown, revoked or expired.", 'error="invalid_token"')
     return caller
@@ -80,10 +93,10 @@ def _unauthenticated(detail: str, more: str = "") -> ApiError:
     return ApiError("unauthenticated", detail, headers={"WWW-Authenticate": challenge})
 
 
-def allow(scope: str) -> Callable[..., Caller]:
+def allow(scope: str) -> Callable[..., Coroutine[Any, Any, Caller]]:
     """A dependency that is the caller, refused with 403 unless their key has the scope."""
 
-    def check(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+    async def check(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
         if not caller.may(scope):
             challenge = f'Bearer realm="herenow", error="insufficient_scope", scope="{scope}"'
             detail = f"The key's scopes do not include {scope!r}."
@@ -107,7 +120,7 @@ class Page:
     cursor: str | None
 
 
-def _page(
+async def _page(
     request: Request,
     limit: Annotated[
         int, Query(ge=1, le=1000, description="Most items wanted; `/v1/limits` says the most given.")

@@ -135,7 +135,7 @@ def _in_progress() -> ApiError:
     return ApiError("request-in-progress", detail, headers={"Retry-After": "1"})
 
 
-def _once(
+async def _once(
     request: Request,
     idempotency_key: Annotated[
         str | None,

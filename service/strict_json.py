@@ -8,21 +8,21 @@ escape) is looked at only there. Places are searched for in a second, slow pass 
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any
 
 from models.core import pointer
+from service.collector import collector_paused
 from service.errors import ApiError, FieldError
 
 MAX_DEPTH = 64
 MAX_DIGITS = 300  # of one integer: a double ends at 309
 MAX_NAMED = 20  # places named in one refusal
+LARGE = 2**18  # bytes from which the garbage collector is paused
 
 _DELTA = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
@@ -51,7 +51,7 @@ def parse(body: bytes) -> Any:
         raise ApiError("invalid-json", f"The body is nested deeper than {MAX_DEPTH} levels.")
     decoder = _careful if _has_long_numbers(body) else _quick
     try:
-        with _collector_paused(len(body) > 2**18):
+        with collector_paused(len(body) > LARGE):
             document = decoder.decode(text)
         if _DOUBTFUL_ESCAPE.search(body) and next(_bad_strings(document), None):
             raise _Refused
@@ -65,19 +65,6 @@ def parse(body: bytes) -> Any:
     except _Refused:
         raise _located(text) from None
     return document
-
-
-@contextmanager
-def _collector_paused(pause: bool) -> Iterator[None]:
-    """Building a million small lists triggers full collections that find nothing: two thirds of the parsing time."""
-    pause = pause and gc.isenabled()
-    if pause:
-        gc.disable()
-    try:
-        yield
-    finally:
-        if pause:
-            gc.enable()
 
 
 def _decode(body: bytes) -> str:

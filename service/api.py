@@ -1,0 +1,27 @@
+"""Every router of the service. A new resource is one room and one line here.
+
+A room's `endpoints.py` holds `router = APIRouter(prefix="/v1/<resource>", tags=[...], route_class=StrictRoute)`.
+"""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from service.decisions.endpoints import recommend_router
+from service.decisions.endpoints import router as recommendations
+from service.evaluations.endpoints import router as evaluations
+from service.instances.endpoints import router as instances
+from service.jobs.endpoints import router as jobs
+from service.policies.endpoints import router as policies
+from service.problems.endpoints import router as problems
+from service.problems.solver_endpoints import router as solvers
+from service.settings import Settings
+from service.system.endpoints import health, status
+from service.system.pages import router as pages
+
+
+def include_routers(app: FastAPI, settings: Settings) -> None:
+    """Include every room's router under the body limit of its kind."""
+    for router in (problems, solvers, instances, jobs, policies, recommendations, evaluations, status, health, pages):
+        app.include_router(router, max_body_size=settings.max_body_bytes)
+    app.include_router(recommend_router, max_body_size=settings.max_batch_bytes)

@@ -1,0 +1,76 @@
+"""The application: `create_app(settings)` builds the API of one process.
+
+Run it with `herenow serve`, or `uvicorn --factory service.app:create_app` behind a proxy of your own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from service import errors, openapi
+from service.api import include_routers
+from service.db.session import Database
+from service.decisions.serving import ServedPolicies
+from service.jobs.bell import Bell, CeleryBell, NoBell, make_celery
+from service.keys.service import Door
+from service.metrics import Metrics
+from service.middleware import Gate
+from service.settings import Settings
+from service.storage import Storage
+from service.system.repository import jobs_by_state
+from service.version import VERSION
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The API for these settings (left out: those of the environment); the database must be migrated."""
+    settings = settings or Settings()
+    metrics = Metrics()
+    app = FastAPI(
+        title="Herenow",
+        summary="Decisions under uncertainty as a service: train, prove and serve policies.",
+        description=openapi.DESCRIPTION,
+        version=VERSION,
+        openapi_tags=openapi.TAGS,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+        middleware=[Middleware(Gate, settings=settings, metrics=metrics)],
+        telemetry={"exclude": _is_probe},
+        lifespan=_lifespan,
+        separate_input_output_schemas=False,
+    )
+    app.state.settings = settings
+    app.state.metrics = metrics
+    app.state.door = Door(settings)
+    app.state.database = Database(settings.database)
+    app.state.storage = Storage(settings.data_dir)
+    app.state.bell = _bell(settings)
+    app.state.served = ServedPolicies(settings, metrics)
+    metrics.watch_jobs(lambda: jobs_by_state(app.state.database))
+    errors.install(app)
+    include_routers(app, settings)
+    openapi.install(app)
+    return app
+
+
+def _bell(settings: Settings) -> Bell:
+    return CeleryBell(make_celery(settings)) if settings.broker_url else NoBell()
+
+
+def _is_probe(scope: Any) -> bool:
+    return bool(scope.get("path", "").startswith(("/healthz/", "/metrics")))
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.served.warm_up(app.state.database)
+    try:
+        yield
+    finally:
+        app.state.served.close()
+        app.state.database.close()

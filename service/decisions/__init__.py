@@ -1,0 +1,1 @@
+"""Decisions: what policies recommend, and the audit trail of it."""

@@ -1,0 +1,137 @@
+"""How recommendations are asked for and shown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+RECOMMEND_BODY: dict[str, Any] = {
+    "type": "object",
+    "description": "One `state`, many `states` (a list, or an object of arrays with one entry per state), or neither: "
+    "then the instance's own initial state. `GET /v1/policies/{ref}/state` has the state's schema.",
+    "additionalProperties": False,
+    "properties": {
+        "state": {"type": "object", "description": "One state."},
+        "states": {
+            "description": "Many states.",
+            "oneOf": [{"type": "array", "minItems": 1, "items": {"type": "object"}}, {"type": "object"}],
+        },
+        "options": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {"explain": {"type": "boolean", "default": False, "description": "Say why."}},
+        },
+    },
+    "not": {"required": ["state", "states"]},
+}
+
+RECOMMEND_EXAMPLES: dict[str, Any] = {
+    "today": {"summary": "The instance's own initial state", "value": {}},
+    "why": {"summary": "The same, with reasons", "value": {"options": {"explain": True}}},
+}
+
+
+class PolicyName(BaseModel):
+    """The policy version that answered."""
+
+    id: str
+    name: str
+    version: int
+    digest: str = Field(description="Digest of its artifact.")
+
+
+class RepairView(BaseModel):
+    """A place where the policy's proposal had to be moved to be feasible."""
+
+    field: str
+    proposed: float
+    feasible: float
+    rule: str
+
+
+class Recommended(BaseModel):
+    """The recommended decision for one state."""
+
+    decision: dict[str, Any] = Field(description="Lines in the planner's identifiers and units; always feasible.")
+    repairs: list[RepairView]
+    why: list[str]
+    in_training_range: bool = Field(description="Whether training has seen states like this one.")
+    warnings: list[str]
+
+
+class _Answer(BaseModel):
+    recommendation_id: str
+    policy: PolicyName
+    elapsed_ms: float = Field(description="Time to compute the decisions [ms].")
+
+
+class RecommendOne(_Answer, Recommended):
+    """The answer for one state."""
+
+    state: dict[str, Any] | None = Field(default=None, description="The state decided for, when none was given.")
+
+
+class RecommendMany(_Answer):
+    """The answer for a list of states, in their order."""
+
+    recommendations: list[Recommended]
+
+
+class RecommendColumns(_Answer):
+    """The answer for columnar states: arrays with one entry per state, in their order."""
+
+    decisions: dict[str, Any]
+    in_training_range: list[bool]
+
+
+OUTCOME_EXAMPLES = [
+    {"outcome": "accepted"},
+    {"outcome": "overridden", "decision": {"note": "half of what was recommended"}, "note": "Supplier on holiday."},
+]
+
+
+class OutcomeBody(BaseModel):
+    """What the planner did with a recommendation."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": OUTCOME_EXAMPLES})
+
+    outcome: Literal["accepted", "overridden", "rejected"]
+    decision: dict[str, Any] | None = Field(
+        default=None, description="The planner's own numbers, laid out as the decision was; needed for `overridden`."
+    )
+    note: str | None = Field(default=None, max_length=4000, description="Why, in the planner's words.")
+
+    @model_validator(mode="after")
+    def _has_numbers(self) -> OutcomeBody:
+        if self.outcome == "overridden" and not self.decision:
+            raise ValueError("an overridden recommendation needs the planner's own numbers in `decision`")
+        return self
+
+
+class Outcome(BaseModel):
+    """What the planner did, when, and with whose key."""
+
+    outcome: Literal["accepted", "overridden", "rejected"]
+    decision: dict[str, Any] | None
+    note: str | None
+    by: str = Field(description="Id of the API key, or `local`.")
+    at: datetime
+
+
+class RecommendationSummary(BaseModel):
+    """A recommendation in a list."""
+
+    id: str
+    policy_id: str
+    states: int = Field(description="Number of states decided for.")
+    created_at: datetime
+    outcome: Outcome | None
+
+
+class RecommendationView(RecommendationSummary):
+    """A recommendation in full: the request as it came and the answer as it left."""
+
+    request: dict[str, Any]
+    response: dict[str, Any]

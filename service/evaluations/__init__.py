@@ -1,0 +1,1 @@
+"""Evaluations: policies and rules compared on one instance, on common random numbers."""

@@ -1,0 +1,77 @@
+"""`/v1/evaluations`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from service.db.rows import EvaluationRow
+from service.deps import (
+    Collection,
+    EvaluationId,
+    MayRead,
+    MayTrain,
+    Reading,
+    TheDatabase,
+    ThePage,
+    TheSettings,
+    newest_first,
+)
+from service.evaluations import repository, service
+from service.evaluations.schemas import EvaluationBody, EvaluationSummary, EvaluationView, PathsView
+from service.idempotency import TheOnce
+from service.ids import ID_PATTERN
+from service.jobs.bell import ring_after_commit
+from service.jobs.schemas import JobView
+from service.jobs.service import submit
+from service.requests import StrictRoute
+
+router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=StrictRoute)
+
+IdFilter = Annotated[str | None, Query(pattern=ID_PATTERN)]
+
+
+@router.post("", status_code=202, response_model=JobView)
+def create_evaluation(
+    body: EvaluationBody,
+    request: Request,
+    settings: TheSettings,
+    database: TheDatabase,
+    once: TheOnce,
+    caller: MayTrain,
+) -> Response:
+    """Compare policies and rules on one instance: a job of kind `evaluate`, whose `evaluation_id` is the outcome."""
+
+    def make(session: Session) -> Response:
+        job = submit(session, settings, body.job(), caller.key_id)
+        ring_after_commit(session, database, request.app.state.bell, job.id)
+        headers = {"Location": f"/v1/jobs/{job.id}", "Retry-After": "1"}
+        return Response(JobView.of(job).model_dump_json(), 202, headers, "application/json")
+
+    return once.answer(caller.owner, make)
+
+
+@router.get("", response_model=Collection[EvaluationSummary])
+def list_evaluations(
+    session: Reading, page: ThePage, caller: MayRead, instance_id: IdFilter = None, job_id: IdFilter = None
+) -> dict[str, Any]:
+    """The evaluations, newest first."""
+    rows, cursor = newest_first(session, repository.matching(instance_id, job_id), EvaluationRow, page)
+    return {"items": [service.summary(row) for row in rows], "next_cursor": cursor}
+
+
+@router.get("/{evaluation_id}", response_model=EvaluationView)
+def get_evaluation(evaluation_id: EvaluationId, session: Reading, caller: MayRead) -> dict[str, Any]:
+    """One evaluation."""
+    row = service.get(session, evaluation_id)
+    return {**service.summary(row), "document": row.body}
+
+
+@router.get("/{evaluation_id}/paths", response_model=PathsView)
+def get_evaluation_paths(evaluation_id: EvaluationId, session: Reading, caller: MayRead) -> dict[str, Any]:
+    """Quantile paths of every quantity under every policy, for plots."""
+    row = service.get(session, evaluation_id)
+    return {"id": row.id, "paths": row.paths}

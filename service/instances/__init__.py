@@ -1,0 +1,1 @@
+"""Instances: a planner's data, stored once per content."""

@@ -1,0 +1,70 @@
+"""`/v1/instances`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from service.db.rows import InstanceRow
+from service.deps import Collection, InstanceId, MayRead, MayTrain, Reading, ThePage, Writing, newest_first
+from service.idempotency import TheOnce
+from service.ids import NAME_PATTERN
+from service.instances import repository, service
+from service.instances.schemas import InstanceCreated, InstanceSummary, InstanceView, Issues
+from service.requests import StrictRoute
+
+router = APIRouter(prefix="/v1/instances", tags=["instances"], route_class=StrictRoute)
+
+Document = Annotated[Any, Body(description="The instance: see `GET /v1/problems/{problem}/schema`.")]
+Filter = Annotated[str | None, Query(pattern=NAME_PATTERN)]
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=InstanceCreated,
+    responses={200: {"model": InstanceCreated, "description": "The same content is stored already."}},
+)
+def create_instance(document: Document, once: TheOnce, caller: MayTrain) -> Response:
+    """Store an instance. The same content again answers 200 with the same id."""
+    instance = service.parse(document)
+
+    def make(session: Session) -> Response:
+        row, is_new = service.store(session, instance)
+        view = InstanceCreated(**service.summary(row), issues=[asdict(issue) for issue in service.remarks(instance)])
+        headers = {"Location": f"/v1/instances/{row.id}"}
+        return Response(view.model_dump_json(), 201 if is_new else 200, headers, "application/json")
+
+    return once.answer(caller.owner, make)
+
+
+@router.post("/validate", response_model=Issues)
+def validate_instance(document: Document, caller: MayRead) -> dict[str, Any]:
+    """Say everything that is wrong with, or unusual in, an instance; store nothing."""
+    return {"issues": [asdict(issue) for issue in service.issues(document)]}
+
+
+@router.get("", response_model=Collection[InstanceSummary])
+def list_instances(
+    session: Reading, page: ThePage, caller: MayRead, problem: Filter = None, name: Filter = None
+) -> dict[str, Any]:
+    """The stored instances, newest first."""
+    rows, cursor = newest_first(session, repository.matching(problem, name), InstanceRow, page)
+    return {"items": [service.summary(row) for row in rows], "next_cursor": cursor}
+
+
+@router.get("/{instance_id}", response_model=InstanceView)
+def get_instance(instance_id: InstanceId, session: Reading, caller: MayRead) -> dict[str, Any]:
+    """One instance with its document."""
+    row = service.get(session, instance_id)
+    return {**service.summary(row), "document": row.body}
+
+
+@router.delete("/{instance_id}", status_code=204)
+def delete_instance(instance_id: InstanceId, session: Writing, caller: MayTrain) -> None:
+    """Delete an instance; 409 while a job, a policy or an evaluation refers to it."""
+    service.delete(session, instance_id)

@@ -1,0 +1,38 @@
+"""Queries on instances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Select, exists, select
+from sqlalchemy.orm import Session
+
+from service.db.rows import EvaluationRow, InstanceRow, JobRow, PolicyRow
+
+
+def by_id(session: Session, instance_id: str) -> InstanceRow | None:
+    """The instance with that id."""
+    return session.get(InstanceRow, instance_id)
+
+
+def by_digest(session: Session, digest: str) -> InstanceRow | None:
+    """The instance with that content."""
+    return session.scalar(select(InstanceRow).where(InstanceRow.digest == digest))
+
+
+def matching(problem: str | None, name: str | None) -> Select[tuple[Any]]:
+    """The query for instances of a problem, of a name, or all."""
+    query = select(InstanceRow)
+    if problem is not None:
+        query = query.where(InstanceRow.problem == problem)
+    if name is not None:
+        query = query.where(InstanceRow.name == name)
+    return query
+
+
+def used_by(session: Session, instance_id: str) -> list[str]:
+    """What kinds of record refer to the instance."""
+    kinds = {"jobs": JobRow, "policies": PolicyRow, "evaluations": EvaluationRow}
+    return [
+        kind for kind, row in kinds.items() if session.scalar(select(exists().where(row.instance_id == instance_id)))
+    ]

@@ -1,0 +1,181 @@
+"""The OpenAPI document, completed: every status an operation may answer, problem documents, bodies from the registries.
+
+The framework writes what it knows from the endpoints; this adds what holds for all of them, once, so no endpoint has to
+repeat it and none can forget it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from models.core import Problem
+from models.registry import problems
+from service.problem_types import KINDS, STATUS_KINDS
+
+DESCRIPTION = """\
+Post an *instance* (one planner's data), start a *job* that trains a policy for it, and ask the *policy* what to decide
+in the state of today. Every policy carries its certificate: its cost on scenarios it never saw, beside the classical
+rules and a lower bound.
+
+Errors are problem documents (RFC 9457); each `type` is a page under `/problems/`. A POST that creates takes an
+`Idempotency-Key`. Bodies are strict JSON: no unknown fields, no duplicate keys, finite numbers only.
+"""
+
+TAGS = [
+    {"name": "problems", "description": "What can be decided: schemas and examples."},
+    {"name": "solvers", "description": "The algorithms, their configuration, and what they serve."},
+    {"name": "instances", "description": "A planner's data, stored once per content."},
+    {"name": "jobs", "description": "Work that takes time: train, evaluate, solve."},
+    {"name": "policies", "description": "Trained policies, their cards and certificates."},
+    {"name": "recommendations", "description": "Decisions asked for, and what the planner did with them."},
+    {"name": "evaluations", "description": "Policies compared on common random numbers."},
+    {"name": "service", "description": "Health, limits, queue, metrics, problem types."},
+]
+
+_REF = "#/components/schemas/"
+_METHODS = ("get", "post", "put", "delete", "patch")
+
+_FIELD_ERROR = {
+    "type": "object",
+    "description": "One field that is wrong.",
+    "required": ["pointer", "in", "detail"],
+    "properties": {
+        "pointer": {"type": "string", "description": "JSON Pointer below `in`; empty for all of it."},
+        "in": {"type": "string", "enum": ["body", "query", "path", "header"]},
+        "detail": {"type": "string"},
+    },
+}
+
+_PROBLEM = {
+    "type": "object",
+    "description": "A problem document (RFC 9457); some types have further members.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference", "enum": [f"/problems/{slug}" for slug in KINDS]},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string"},
+        "instance": {"type": "string", "description": "The path asked for."},
+        "request_id": {"type": "string", "description": "The request's `X-Request-Id`."},
+        "errors": {"type": "array", "items": {"$ref": _REF + "FieldError"}},
+    },
+    "additionalProperties": True,
+}
+
+
+def install(app: FastAPI) -> None:
+    """Let `app.openapi()` answer the completed document, made on first use."""
+
+    def openapi() -> dict[str, Any]:
+        if not app.openapi_schema:
+            app.openapi_schema = _complete(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _complete(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=app.description,
+        routes=app.routes,
+        tags=app.openapi_tags,
+        license_info=app.license_info,
+        separate_input_output_schemas=False,
+    )
+    schemas = document["components"]["schemas"]
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    schemas |= {"Problem": _PROBLEM, "FieldError": _FIELD_ERROR, **_instances()}
+    document["components"]["headers"] = {
+        "X-Request-Id": {"description": "Names this request in logs.", "schema": {"type": "string"}}
+    }
+    for path, method, operation in _operations(document):
+        _complete_responses(path, method, operation)
+    _complete_instance_bodies(document)
+    return document
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method in _METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+def _complete_responses(path: str, method: str, operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    responses.pop("422", None)
+    for status in _statuses(path, method, operation):
+        responses.setdefault(str(status), {})
+    for status, response in responses.items():
+        if int(status) >= 400:
+            response.setdefault("description", KINDS[_slug(int(status))].title)
+            response["content"] = {"application/problem+json": {"schema": {"$ref": _REF + "Problem"}}}
+        headers = response.setdefault("headers", {})
+        headers["X-Request-Id"] = {"$ref": "#/components/headers/X-Request-Id"}
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _slug(status: int) -> str:
+    return {421: "host-not-allowed"}.get(status) or STATUS_KINDS[status]
+
+
+def _statuses(path: str, method: str, operation: dict[str, Any]) -> Iterator[int]:
+    """Statuses at and above 400 an operation may answer."""
+    yield from (403, 421, 429, 500, 503)
+    if operation.get("security"):
+        yield 401
+    parameters = operation.get("parameters", [])
+    if parameters or "requestBody" in operation:
+        yield 422
+    if any(parameter["in"] == "path" for parameter in parameters):
+        yield 404
+    if "requestBody" in operation:
+        yield from (400, 408, 413, 415)
+    if method != "get":
+        yield 409
+
+
+def _instances() -> dict[str, Any]:
+    """Components of every problem's instance schema, their inner types named `problem.Type`."""
+    schemas: dict[str, Any] = {}
+    references, mapping = [], {}
+    for problem in problems().values():
+        schemas |= _instance_components(problem)
+        references.append({"$ref": _REF + problem.name})
+        mapping[problem.name] = _REF + problem.name
+    schemas["Instance"] = {
+        "description": "One planner's data for one problem.",
+        "oneOf": references,
+        "discriminator": {"propertyName": "problem", "mapping": mapping},
+    }
+    return schemas
+
+
+def _instance_components(problem: Problem) -> dict[str, Any]:
+    template = f"{_REF}{problem.name}.{{model}}"
+    schema = problem.instance.model_json_schema(by_alias=True, ref_template=template)
+    inner = {f"{problem.name}.{name}": value for name, value in schema.pop("$defs", {}).items()}
+    schema["required"] = sorted({"problem", *schema.get("required", [])})
+    return {problem.name: schema, **inner}
+
+
+def _complete_instance_bodies(document: dict[str, Any]) -> None:
+    """Bodies that depend on what is registered, with every problem's first example."""
+    examples = {
+        example.name: {"summary": example.title, "value": example.document()}
+        for problem in problems().values()
+        for example in problem.examples[:2]
+    }
+    create = document["paths"]["/v1/instances"]["post"]["requestBody"]
+    create["content"]["application/json"] = {"schema": {"$ref": _REF + "Instance"}, "examples": examples}
+    validate = document["paths"]["/v1/instances/validate"]["post"]["requestBody"]
+    anything = {"description": "Any JSON: what is wrong with it is the answer."}
+    validate["content"]["application/json"] = {"schema": anything, "examples": examples}

@@ -1,0 +1,1 @@
+"""Policies: trained versions of a name, their cards and certificates."""

@@ -1,0 +1,64 @@
+"""`/v1/policies`, all but `recommend` (see `service.decisions`)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+
+from service.db.rows import PolicyRow
+from service.deps import Collection, MayRead, MayTrain, PolicyRef, Reading, TheDatabase, ThePage, newest_first
+from service.ids import ID_PATTERN, NAME_PATTERN
+from service.policies import repository, service
+from service.policies.schemas import PolicyCard, PolicySummary, StateView
+from service.requests import StrictRoute
+
+router = APIRouter(prefix="/v1/policies", tags=["policies"], route_class=StrictRoute)
+
+NameFilter = Annotated[str | None, Query(pattern=NAME_PATTERN)]
+IdFilter = Annotated[str | None, Query(pattern=ID_PATTERN)]
+
+
+@router.get("", response_model=Collection[PolicySummary])
+def list_policies(
+    session: Reading,
+    page: ThePage,
+    caller: MayRead,
+    name: NameFilter = None,
+    problem: NameFilter = None,
+    solver: NameFilter = None,
+    instance_id: IdFilter = None,
+) -> dict[str, Any]:
+    """The policies, newest first; every version of a name is one."""
+    query = repository.matching(name, problem, instance_id, solver)
+    rows, cursor = newest_first(session, query, PolicyRow, page)
+    return {"items": [service.summary(row) for row in rows], "next_cursor": cursor}
+
+
+@router.get("/{ref}", response_model=PolicyCard)
+def get_policy(ref: PolicyRef, session: Reading, caller: MayRead) -> dict[str, Any]:
+    """A policy's card: origin, training, learning curve and certificate."""
+    return service.card(session, service.get(session, ref))
+
+
+@router.get("/{ref}/state", response_model=StateView)
+def get_policy_state(ref: PolicyRef, request: Request, database: TheDatabase, caller: MayRead) -> dict[str, Any]:
+    """What the policy wants to know of a state: its schema, and the instance's own initial state to start from."""
+    with database.read() as session:
+        key = service.get_key(session, ref)
+    view = request.app.state.served.get(key.id, key.artifact_digest).view
+    return {
+        "json_schema": view.state_schema(),
+        "today": view.today(),
+        "columns": [asdict(column) for column in view.columns],
+        "lines_key": view.lines_key,
+    }
+
+
+@router.delete("/{ref}", status_code=204)
+def delete_policy(ref: PolicyRef, request: Request, database: TheDatabase, caller: MayTrain) -> None:
+    """Delete one version; 409 while recommendations refer to it. Its artifact goes with `herenow gc`."""
+    with database.write() as session:
+        policy_id = service.delete(session, ref)
+    request.app.state.served.forget(policy_id)

@@ -1,0 +1,39 @@
+"""Queries on the service's state."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from service.db.rows import JobRow
+from service.db.session import Database
+from service.jobs.states import FINISHED, QUEUED
+
+
+def count_jobs(session: Session) -> dict[str, int]:
+    """Number of jobs by state."""
+    rows = session.execute(select(JobRow.state, func.count()).group_by(JobRow.state))
+    return {state: number for state, number in rows}
+
+
+def jobs_by_state(database: Database) -> dict[str, int]:
+    """Number of jobs by state, in a transaction of its own."""
+    with database.read() as session:
+        return count_jobs(session)
+
+
+def oldest_queued(session: Session) -> datetime | None:
+    """When the job that has waited longest was submitted."""
+    return session.scalar(select(func.min(JobRow.created_at)).where(JobRow.state == QUEUED))
+
+
+def is_finished(state: str) -> bool:
+    """Whether a job in that state has ended."""
+    return state in FINISHED
+
+
+def ping(session: Session) -> None:
+    """Ask the database for anything."""
+    session.execute(text("SELECT 1"))

@@ -1,0 +1,64 @@
+"""What the service says about itself."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class Live(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Ready(BaseModel):
+    """The process can do its work; `checks` has one entry per part it needs."""
+
+    status: Literal["ok"]
+    checks: dict[str, str]
+
+
+class Version(BaseModel):
+    """The release and the interface."""
+
+    name: Literal["herenow"]
+    version: str
+    api: Literal["v1"]
+
+
+class Limits(BaseModel):
+    """The bounds a client meets."""
+
+    max_body_bytes: int = Field(description="Largest request body [bytes].")
+    max_recommend_body_bytes: int = Field(description="Largest body of a recommend request [bytes].")
+    max_states: int = Field(description="Most states in one recommend request.")
+    max_json_depth: int = Field(description="Deepest nesting of a body.")
+    max_page: int = Field(description="Most items on a page of a collection.")
+    max_wait_seconds: float = Field(description="Longest long poll [s].")
+    body_seconds: float = Field(description="Time a request's body may take to arrive [s].")
+    requests_per_minute: int | None = Field(description="Requests a minute per key or address; null is unlimited.")
+    idempotency_hours: float = Field(description="How long a first answer is replayed [h].")
+    default_time_limit: str = Field(description="A job's time limit when it names none (ISO-8601).")
+    max_time_limit: str = Field(description="Longest time limit a job may ask for (ISO-8601).")
+    max_queued_jobs: int = Field(description="Unfinished jobs beyond which submission answers 429.")
+
+
+class Queue(BaseModel):
+    """How busy the workers are."""
+
+    queued: int = Field(description="Jobs waiting.")
+    active: int = Field(description="Jobs a worker has taken and not finished.")
+    oldest_queued_at: datetime | None = Field(description="When the job that has waited longest was submitted.")
+    jobs: dict[str, int] = Field(description="Number of jobs by state.")
+
+
+class ProblemType(BaseModel):
+    """A type of problem document."""
+
+    type: str = Field(description="What `type` says in a document of this type.")
+    title: str
+    status: int
+    meaning: str

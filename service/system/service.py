@@ -1,0 +1,68 @@
+"""Whether the service's parts answer, and how busy it is."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from kombu import Connection
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from service.db.session import Database
+from service.errors import ApiError
+from service.settings import Settings
+from service.storage import Storage
+from service.system import repository
+from service.system.schemas import Queue
+
+log = logging.getLogger(__name__)
+
+_FILE_BROKER = "filesystem://"
+
+
+def check_parts(database: Database, settings: Settings) -> dict[str, str]:
+    """`ok` for each part the service needs; ApiError 503 if one does not answer."""
+    checks = {
+        "database": _database(database),
+        "storage": "ok" if Storage(settings.data_dir).writable() else "the data folder cannot be written",
+        "broker": _broker(settings.broker_url),
+    }
+    if any(state != "ok" for state in checks.values()):
+        wrong = "; ".join(f"{part}: {state}" for part, state in checks.items() if state != "ok")
+        raise ApiError("not-ready", wrong, headers={"Retry-After": "1"}, checks=checks)
+    return checks
+
+
+def _database(database: Database) -> str:
+    try:
+        with database.read() as session:
+            repository.ping(session)
+    except SQLAlchemyError as error:
+        log.warning("database: %s", error)
+        return "does not answer"
+    return "ok"
+
+
+def _broker(url: str) -> str:
+    if not url:
+        return "none is set"
+    if url.startswith(_FILE_BROKER):
+        return "ok" if Path(url.removeprefix(_FILE_BROKER)).is_dir() else "its folder is missing"
+    try:
+        with Connection(url, connect_timeout=2, transport_options={"socket_connect_timeout": 2}) as connection:
+            connection.ensure_connection(max_retries=1, timeout=2)
+    except Exception as error:  # each transport raises its own; every one of them means the same here
+        log.warning("broker: %s", error)
+        return "does not answer"
+    return "ok"
+
+
+def queue(session: Session) -> Queue:
+    """How many jobs wait and run."""
+    counts = repository.count_jobs(session)
+    queued = counts.get("queued", 0)
+    unfinished = sum(number for state, number in counts.items() if not repository.is_finished(state))
+    return Queue(
+        queued=queued, active=unfinished - queued, oldest_queued_at=repository.oldest_queued(session), jobs=counts
+    )

@@ -1,0 +1,5 @@
+"""The release this is."""
+
+from importlib.metadata import version
+
+VERSION = version("herenow")
