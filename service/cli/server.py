@@ -141,4 +141,10 @@ def _check(settings: Settings) -> None:
 
 
 def _log(settings: Settings) -> None:
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    """The service's own words at the chosen level; its libraries only when they warn, or at debug."""
+    level = settings.log_level.upper()
+    logging.basicConfig(
+        level=level if level == "DEBUG" else max(level, "WARNING", key=logging.getLevelName),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    logging.getLogger("service").setLevel(level)
