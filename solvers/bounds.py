@@ -224,6 +224,7 @@ class Replay:
     components: list[dict[str, float]]  # per stage, of the first scenario [money]
     states: list[Any]  # before each decision
     decisions: list[Any]  # as carried out
+    breach: float  # largest breach of a constraint that had to be repaired: 0 unless the program relaxes something
 
 
 def replay(
@@ -237,16 +238,23 @@ def replay(
     """Carry out planned columns (batch, n) of a chained program in the simulator.
 
     Raises:
-        solvers.evaluation.InfeasibleDecision: a planned decision breaks a constraint of the simulator.
+        solvers.evaluation.InfeasibleDecision: a planned decision breaks a constraint of the simulator, though the
+            program claims to relax none.
     """
-    from solvers.evaluation import check_feasible
+    from solvers.evaluation import InfeasibleDecision, check_feasible
 
     costs = np.zeros((x.shape[0], simulator.num_stages + 1))
     components, states, decisions = [], [], []
+    breach = 0.0
     with torch.no_grad():
         for stage in range(simulator.num_stages):
             planned = face.decision(chained.columns_of(x, stage), stage)
-            check_feasible(simulator, state, planned, stage)
+            try:
+                check_feasible(simulator, state, planned, stage)
+            except InfeasibleDecision:
+                if not face.relaxes:
+                    raise
+                breach = max(breach, float(simulator.violation(state, planned, stage).max()))
             decision = simulator.repair(state, planned, stage)  # takes the solver's rounding away
             states.append(state)
             decisions.append(decision)
@@ -260,7 +268,7 @@ def replay(
             components.append(named)
         for value in simulator.terminal(state).components.values():
             costs[:, -1] += value.double().numpy()
-    return Replay(costs, components, states, decisions)
+    return Replay(costs, components, states, decisions, breach)
 
 
 def deterministic(
@@ -300,6 +308,7 @@ def deterministic(
         "planned_cost_bound": found.bound if np.isfinite(found.bound) else None,
         "replayed_cost": round(float(done.costs[0] @ weights), 6),
         "replayed_reported_cost": round(float(done.costs[0] @ reported_weights(simulator)), 6),
+        "largest_repair": round(done.breach, 6),
         "plan": _plan(problem, instance, done),
     }
     return SolveResult(found.status, document)

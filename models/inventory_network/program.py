@@ -76,7 +76,7 @@ def _relaxations(net: InventoryNetwork) -> list[str]:
     if net.warmup_periods and any(
         node.price or node.unmet_demand == "lost" for node in net.nodes if node.kind == "store"
     ):
-        found.append("sales may be held back until the first reported period")
+        found.append("where the warm-up is free, sales may be held back until the first reported period")
     if any(node.storage_capacity is not None for node in net.nodes):
         found.append("a node that starts above its storage capacity may be refilled to where it started")
     return found
