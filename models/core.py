@@ -50,9 +50,9 @@ def pointer(*parts: str | int) -> str:
 
 
 class Record(BaseModel):
-    """Base of every validated document: frozen, unknown fields refused, finite numbers only."""
+    """Base of every validated document: frozen, unknown fields and wrong types refused, finite numbers only."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True)
 
 
 class Instance(Record):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Config(BaseModel):
     """Base of every algorithm's configuration: flat, every field described and bounded, unknown fields refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ Ref = Annotated[str, Field(pattern=REF_PATTERN, description="A policy: its id, i
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
 class _Work(_Body):
