@@ -27,8 +27,8 @@ from solvers.evaluation import (
 if TYPE_CHECKING:
     from models.dynamics import Policy, Simulator
 
-BOUND_BLOCK = 32  # scenarios bounded between looks at the clock
-BOUND_ERROR = 1e-3  # relative standard error of the gap at which the bound stops
+BOUND_BLOCK = 64  # scenarios bounded between looks at the clock
+BOUND_ERROR = 5e-4  # relative standard error of the gap at which the bound stops
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def bound_on(
     callbacks: Callbacks,
     seconds: float,
 ) -> Bound | None:
-    """The perfect-information bound on the first scenarios of the stream, until the gap is known to 0.1 % or time is up."""
+    """The perfect-information bound on the first scenarios of the stream, until the gap is well known or time is up."""
     if problem.program is None or callbacks.should_stop():
         return None
     chunk = next(iter(Scenarios(simulator, seed, min(len(totals), 4096))))
@@ -151,7 +151,7 @@ def bound_on(
             break
         values = np.concatenate(found)
         _, error = estimate(totals[:done] - values)
-        tight = done >= 2 * BOUND_BLOCK and error <= BOUND_ERROR * abs(float(values.mean()))
+        tight = done >= 4 * BOUND_BLOCK and error <= BOUND_ERROR * abs(float(values.mean()))
         callbacks.on_phase("bound", done / wanted)
         if tight or time.monotonic() - started > seconds:
             break

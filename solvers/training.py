@@ -195,7 +195,7 @@ def run_evaluation(
         policies[name] = _tune_rule(request, family, callbacks, seconds / (2 * len(rules))).policy
     document, samples = certify(problem, instance, policies, seed, callbacks, scenarios, seconds / 2)
     own = next(iter(policies))
-    entries = [{"name": own} | document.pop("policy")] + document.pop("rules")
+    entries = [{"name": own} | document.pop("policy"), *document.pop("rules")]
     document["policies"] = entries
     for key in ("beats_best_rule", "recommended_for_use"):
         del document[key]

@@ -54,4 +54,5 @@ def _correlation_root(size: int, correlation: float) -> Tensor:
 def _empirical(process: Empirical, stages: int, batch: int, generator: torch.Generator, like: Tensor) -> Tensor:
     history = torch.tensor(process.history).to(like).T.contiguous()  # (store, row)
     rows = torch.randint(len(process.history), (stages, batch), generator=generator, device=like.device)
-    return history[:, rows].permute(1, 0, 2)
+    paths: Tensor = history[:, rows]
+    return paths.permute(1, 0, 2)

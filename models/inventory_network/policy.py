@@ -60,7 +60,7 @@ class PerceptronPolicy(NetworkPolicy):
 
     def propose(self, state: NetworkState, stage: Stage) -> Orders:
         features = self.encoder(state, stage)
-        return Orders(self.lane_scale * nn.functional.softplus(self.linear(features) + self.hidden(features)))
+        return Orders(self.lane_scale * _nearly_positive(self.linear(features) + self.hidden(features)))
 
 
 class GraphPolicy(NetworkPolicy):
@@ -116,7 +116,7 @@ class GraphPolicy(NetworkPolicy):
         for convolution in self.convolutions:
             nodes = convolution(nodes, lanes, self.edge_index, self.share_in, self.share_out)
         ends = torch.cat((nodes[:, self.edge_index[0]], nodes[:, self.edge_index[1]], lanes), dim=-1)
-        return Orders(self.lane_scale * nn.functional.softplus(self.head(ends).squeeze(-1) + 1.0))
+        return Orders(self.lane_scale * _nearly_positive(self.head(ends).squeeze(-1) + 1.0))
 
     def _node_features(self, state: NetworkState, time: Tensor | None) -> Float[Tensor, "batch node feature"]:
         simulator, batch = self.simulator, state.batch
@@ -189,6 +189,11 @@ class BaseStockPolicy(NetworkPolicy):
             for lane, x in zip(lanes, self._shares().tolist(), strict=True)
         ]
         return found
+
+
+def _nearly_positive(asked: Tensor) -> Tensor:
+    """Softplus, four times as sharp: straight where typical orders lie, so that order-up-to behaviour is held exactly."""
+    return nn.functional.softplus(asked, beta=4.0)
 
 
 def _lane_scale(simulator: NetworkSimulator) -> Tensor:
