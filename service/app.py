@@ -38,6 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_tags=openapi.TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         redoc_url=None,
+        redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         middleware=[Middleware(Gate, settings=settings, metrics=metrics)],
         telemetry={"exclude": _is_probe},

@@ -172,6 +172,8 @@ def field_errors(entries: Iterable[Mapping[str, Any]], body: Any = None) -> list
     found: list[FieldError] = []
     for entry in entries:
         where, *rest = entry["loc"] or ("body",)
+        if entry["type"] in ("union_tag_invalid", "union_tag_not_found"):
+            rest.append(entry["ctx"]["discriminator"].strip("'"))
         if entry["type"] == "rules":
             prefix = pointer(*rest)
             found += [FieldError(prefix + i.pointer, i.detail) for i in entry["ctx"]["issues"]]
