@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -61,7 +61,7 @@ class LinearProgram:
 
     def relaxed(self) -> LinearProgram:
         """The program without integrality; its optimum bounds this one's from below."""
-        return LinearProgram(**{**vars_of(self), "integer": np.zeros_like(self.integer)})
+        return replace(self, integer=np.zeros_like(self.integer))
 
     def column(self, name: str) -> int:
         """Position of a decision column by name; KeyError if there is none."""
@@ -142,11 +142,6 @@ class Program(ABC):
             raise ValueError(f"{len(weights)} weights for {len(stages)} stages and what is left at the end")
         final = self.final()
         return chain(stages, weights[:-1]) if final is None else chain([*stages, final], weights)
-
-
-def vars_of(program: LinearProgram) -> dict[str, Any]:
-    """The dataclass fields of a program by name (without what it has cached)."""
-    return {name: getattr(program, name) for name in LinearProgram.__dataclass_fields__}
 
 
 def compile_stage(block: Any, incoming: Iterable[Any], noise: Iterable[Any], outgoing: Iterable[Any]) -> LinearProgram:
