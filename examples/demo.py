@@ -95,7 +95,7 @@ class Tour:
                 elif field == "data":
                     data += value.strip()
                 elif not line and data:
-                    yield kind, json.loads(data)
+                    yield kind, json.loads(data)["data"]
                     kind, data = "", ""
 
 
@@ -129,7 +129,7 @@ def train(tour: Tour, instance_id: str, time_limit: str) -> str:
         f"    '{json.dumps(request)}'\n[green]$[/green] [dim]curl -sN {tour.url}/v1/jobs/JOB/events",
     )
     job_id = tour.post("/v1/jobs", request).json()["id"]
-    with RunDisplay("training", console) as display:
+    with RunDisplay(console) as display:
         for kind, data in tour.events(job_id):
             if kind == "progress":
                 display.update(data)

@@ -89,7 +89,7 @@ def _evaluate(
     seed = secrets.randbelow(2**31) if seed is None else seed
     err.print(f"evaluating on [bold]{plain(instance.name)}[/bold], seed {seed}")
     try:
-        with RunDisplay("evaluation") as display, run_callbacks(display) as callbacks:
+        with RunDisplay() as display, run_callbacks(display) as callbacks:
             return run_evaluation(artifacts, rules, problem, instance, scenarios, seed, callbacks, seconds).document
     except ValueError as error:
         raise CommandError(str(error), BAD_INPUT) from None

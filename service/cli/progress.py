@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from service.cli.console import err, plain
 from solvers.core import Callbacks
@@ -20,76 +20,80 @@ PLAIN_SECONDS = 10.0  # between two lines where there is no terminal to redraw
 
 
 class RunDisplay:
-    """A progress bar with the cost under way; plain lines where the output is not a terminal.
+    """A bar for each phase of a run, with the cost under way; plain lines where the output is not a terminal.
 
-    Use as a context manager. `update` takes the fields of a job's `progress` (iteration, iterations, fraction, cost,
-    best_cost); `phase` says what the run does outside iterations.
+    Use as a context manager. `update` takes a job's `progress`; `phase` says what the run does outside iterations.
     """
 
-    def __init__(self, title: str, console: Console = err) -> None:
+    def __init__(self, console: Console = err) -> None:
         self._console = console
-        self._title = title
         self._lock = threading.Lock()
+        self._tasks: dict[str, TaskID] = {}
         self._last_line = 0.0
-        self._shown: set[str] = set()
-        self._bar = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=28),
+        self._bars = Progress(
+            TextColumn("{task.description:<20}"),
+            BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("[dim]{task.fields[note]}"),
             TimeElapsedColumn(),
-            TextColumn("[dim]left"),
-            TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task(title, total=1.0, note="")
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        self._bars.start()
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if kind is None and self._tasks:
+            self._finish(next(reversed(self._tasks)))
+        self._bars.stop()
 
     def update(self, progress: Mapping[str, Any]) -> None:
-        """Show where the run stands."""
-        done = int(progress.get("iteration") or 0)
-        planned = int(progress.get("iterations") or 0)
-        fraction = progress.get("fraction")
-        share = float(fraction) if fraction is not None else done / planned if planned else 0.0
-        self._show(self._title, share, _note(progress))
+        """Show where the run stands: iterations with their cost, or the phase it is in."""
+        phase = progress.get("phase", "training")
+        if phase != "training":
+            self.phase(phase, float(progress.get("phase_fraction", progress.get("fraction", 0.0))))
+            return
+        done, planned = int(progress.get("iteration") or 0), int(progress.get("iterations") or 0)
+        self._show("training", done / planned if planned else 0.0, _note(progress))
 
     def phase(self, name: str, fraction: float) -> None:
         """Show what the run is doing now and how much of that is done (0 to 1)."""
         self._show(name.replace("_", " "), fraction, "")
 
     def log(self, text: str) -> None:
-        """A line for people, above the bar."""
-        self._bar.console.print(f"[dim]{plain(text)}[/dim]")
+        """A line for people, above the bars."""
+        self._bars.console.print(f"[dim]{plain(text)}[/dim]")
 
-    def _show(self, description: str, share: float, note: str) -> None:
+    def _show(self, name: str, share: float, note: str) -> None:
         share = min(max(share, 0.0), 1.0)
         with self._lock:
-            if self._console.is_terminal:
-                task = self._bar.tasks[0]
-                if task.description != description:
-                    self._bar.reset(self._task)
-                self._bar.update(self._task, description=description, completed=share, note=note)
-                return
-            if description not in self._shown or time.monotonic() - self._last_line >= PLAIN_SECONDS:
-                self._shown.add(description)
-                self._last_line = time.monotonic()
-                self._console.print(f"{description} {share:4.0%} {note}".rstrip(), soft_wrap=True)
+            is_new = name not in self._tasks
+            if is_new:
+                if self._tasks:
+                    self._finish(next(reversed(self._tasks)))
+                self._tasks[name] = self._bars.add_task(name, total=1.0, note="")
+            self._bars.update(self._tasks[name], completed=share, note=note)
+            now = time.monotonic()
+            if not self._console.is_terminal and (is_new or now - self._last_line >= PLAIN_SECONDS):
+                self._last_line = now
+                self._console.print(f"{name} {share:4.0%} {note}".rstrip(), soft_wrap=True)
+
+    def _finish(self, name: str) -> None:
+        """A phase is over: its clock stops. Training that was cut short keeps showing how far it came."""
+        if name != "training":
+            self._bars.update(self._tasks[name], completed=1.0)
+        self._bars.stop_task(self._tasks[name])
 
 
 def _note(progress: Mapping[str, Any]) -> str:
-    parts = []
-    if progress.get("iteration") is not None:
-        parts.append(f"iteration {progress['iteration']}")
+    parts = [f"iteration {progress.get('iteration', 0)}"]
     for key, word in (("cost", "cost"), ("best_cost", "best")):
         if progress.get(key) is not None:
             parts.append(f"{word} {progress[key]:,.4g}")
+    if progress.get("eta_seconds"):
+        parts.append(f"{progress['eta_seconds']:.0f} s left")
     return "  ".join(parts)
 
 

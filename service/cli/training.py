@@ -72,7 +72,7 @@ def _run(solver: Solver, request: TrainRequest, seconds: float | None) -> Traini
     words = f"training [bold]{solver.name}[/bold] on [bold]{plain(request.instance.name)}[/bold]"
     err.print(f"{words}, seed {request.seed}, {request.device}")
     try:
-        with RunDisplay("training") as display, run_callbacks(display) as callbacks:
+        with RunDisplay() as display, run_callbacks(display) as callbacks:
             return run_training(solver, request, callbacks, seconds)
     except (Diverged, InnerSolveError) as error:
         raise CommandError(f"training failed: {error}") from None
