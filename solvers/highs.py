@@ -115,10 +115,10 @@ class HotProgram:
         expected = (len(self.program.states),), (len(self.program.noises),)
         if (state.shape, noise.shape) != expected:
             raise ValueError(f"state and noise have shapes {state.shape}, {noise.shape}; need {expected}")
+        if not (np.isfinite(state).all() and np.isfinite(noise).all()):
+            raise ValueError("state or noise is not finite")
         shift = self._state_part @ state + self._noise_part @ noise
         self._offset = float(self.program.offset(state, noise))
-        if not (np.isfinite(shift).all() and np.isfinite(self._offset)):
-            raise ValueError("state or noise is not finite")
         self.set_row_bounds(self._touched, self._lower - shift, self._upper - shift)
 
     def set_row_bounds(self, rows: npt.NDArray[np.int32], lower: Vector, upper: Vector) -> None:

@@ -1,0 +1,247 @@
+"""HiGHS behind one door: hot starts, duals, outcomes, limits and remedies."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+from scipy import sparse
+
+from models.program import LinearProgram, MultistageProgram, compile_stage
+from solvers.core import InnerSolveError
+from solvers.highs import HotProgram
+from tests.models.reservoir import ReservoirProgram, reservoir_stage
+
+
+def year() -> MultistageProgram:
+    return ReservoirProgram(12, water_left=2.0).horizon(np.ones(13))
+
+
+def inflows(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return np.array([rng.uniform(0, 80), rng.uniform(0, 60)]), rng.uniform(0, 60, 12)
+
+
+def one_column(lower: float | None, upper: float | None, cost: float = 1.0) -> LinearProgram:
+    """min cost·x with x between the bounds and x ≥ the state."""
+    m = pyo.ConcreteModel()
+    m.x, m.s = pyo.Var(bounds=(lower, upper)), pyo.Var()
+    m.above = pyo.Constraint(expr=m.x >= m.s)
+    m.cost = pyo.Objective(expr=cost * m.x + 2)
+    return compile_stage(m, [m.s], [], [m.x])
+
+
+def hard_split(items: int = 40, rows: int = 5) -> LinearProgram:
+    """A market split problem: tiny, and far beyond branch and bound; its slack makes it feasible."""
+    rng = np.random.default_rng(0)
+    weights = rng.integers(0, 100, (rows, items))
+    m = pyo.ConcreteModel()
+    m.take = pyo.Var(range(items), domain=pyo.Binary)
+    m.miss = pyo.Var(range(rows), domain=pyo.NonNegativeReals)
+    m.need = pyo.Var(range(rows))
+
+    def split(_: object, row: int) -> object:
+        taken = sum(int(weights[row, k]) * m.take[k] for k in range(items))
+        return (0, taken + m.miss[row] - m.need[row], 0)
+
+    m.split = pyo.Constraint(range(rows), rule=split)
+    m.cost = pyo.Objective(expr=sum(m.miss.values()))
+    return compile_stage(m, m.need.values(), [], [])
+
+
+HALVES = np.array([990.0, 991.0, 989.0, 992.0, 988.0])
+NOTHING = np.zeros(0)
+
+
+def test_hot_and_cold_solves_agree() -> None:
+    program = year().program
+    hot = HotProgram(program)
+    for seed in range(40):
+        state, noise = inflows(seed)
+        hot.set_data(state, noise)
+        cold = HotProgram(program)
+        cold.set_data(state, noise)
+        found, again = hot.solve(), cold.solve()
+        assert found.status == again.status == "optimal"
+        assert found.value == pytest.approx(again.value, abs=1e-6)
+        assert found.bound == found.value
+        x = hot.columns()
+        assert program.cost @ x + program.offset(state, noise) == pytest.approx(found.value)
+    assert hot.tally.solves == 40
+    assert not hot.tally.remedies
+
+
+def test_a_hot_solve_takes_fewer_iterations() -> None:
+    program = year().program
+    hot = HotProgram(program)
+    cold = 0
+    for seed in range(20):
+        hot.set_data(*inflows(seed))
+        hot.solve()
+        fresh = HotProgram(program)
+        fresh._highs.setOptionValue("presolve", "off")
+        fresh.set_data(*inflows(seed))
+        fresh.solve()
+        cold += fresh.tally.iterations
+    assert hot.tally.iterations < 0.7 * cold
+
+
+@pytest.mark.parametrize("stage", [0, 3, 11])
+def test_the_dual_of_a_water_row_is_what_more_water_saves(stage: int) -> None:
+    chained = year()
+    hot = HotProgram(chained.program)
+    state, noise = inflows(5)
+    hot.set_data(state, noise)
+    value = hot.solve().value
+    dual = hot.row_duals()[chained.program.row(f"water@{stage}")]
+    more = noise.copy()
+    if stage == 0:
+        state = state + np.array([1e-4, 0.0])
+    else:
+        more[stage - 1] += 1e-4
+    hot.set_data(state, more)
+    assert (hot.solve().value - value) / 1e-4 == pytest.approx(dual, abs=1e-6)
+
+
+def test_reduced_costs_are_what_a_bound_costs() -> None:
+    hot = HotProgram(reservoir_stage(60.0))
+    hot.set_data(np.array([20.0, 10.0]), np.array([0.0]))
+    value = hot.solve().value
+    spilled = hot.program.column("spilled")
+    dual = hot.reduced_costs()[spilled]
+    assert dual > 1
+    hot.set_column_bounds(np.array([spilled], dtype=np.int32), np.array([0.5]), np.array([np.inf]))
+    assert hot.solve().value - value == pytest.approx(0.5 * dual)
+
+
+def test_rows_added_later_and_costs_changed_take_effect_and_survive_new_data() -> None:
+    hot = HotProgram(reservoir_stage(60.0))
+    hot.set_data(np.array([50.0, 10.0]), np.array([0.0]))
+    free = hot.solve().value
+    storage, thermal = hot.program.column("storage"), hot.program.column("thermal")
+    target = sparse.csr_array(([1.0], ([0], [storage])), shape=(1, 5))
+    hot.add_rows(target, np.array([30.0]), np.array([np.inf]))
+    kept = hot.solve()
+    assert hot.columns()[storage] == pytest.approx(30.0)
+    # 20 units less water: 20 MWh more from the thermal plant.
+    assert kept.value - free == pytest.approx(20 * 7)
+    hot.set_data(np.array([40.0, 10.0]), np.array([0.0]))
+    assert hot.solve().value - kept.value == pytest.approx(10 * 100)
+    hot.set_costs(np.array([thermal], dtype=np.int32), np.array([8.0]))
+    assert hot.solve().value - kept.value == pytest.approx(10 * 100 + 30)
+
+
+def test_infeasible_and_unbounded_programs_are_outcomes() -> None:
+    hot = HotProgram(one_column(0.0, 5.0))
+    hot.set_data(np.array([9.0]), NOTHING)
+    found = hot.solve()
+    assert (found.status, found.value, found.bound) == ("infeasible", np.inf, np.inf)
+    assert not hot.has_columns
+    with pytest.raises(InnerSolveError, match="no feasible columns"):
+        hot.columns()
+    with pytest.raises(InnerSolveError, match="planning: the program is infeasible"):
+        found.require("planning")
+    hot.set_data(np.array([3.0]), NOTHING)
+    assert hot.solve().value == pytest.approx(5.0)  # feasible again, from the same object
+
+    free = HotProgram(one_column(None, None, cost=-1.0))
+    free.set_data(np.array([0.0]), NOTHING)
+    found = free.solve()
+    assert (found.status, found.bound) == ("unbounded", -np.inf)
+
+
+@pytest.mark.parametrize("spoiled", [[np.nan, 1.0], [np.inf, 1.0], [1.0], [1.0, 2.0, 3.0]])
+def test_data_that_do_not_fit_or_are_not_finite_are_refused(spoiled: list[float]) -> None:
+    hot = HotProgram(reservoir_stage(40.0))
+    with pytest.raises(ValueError, match=r"finite|shapes"):
+        hot.set_data(np.array(spoiled), np.zeros(1))
+
+
+def test_the_time_limit_is_each_solves_own() -> None:
+    """HiGHS itself counts over the life of the object, so that a second solve would end at once."""
+    hot = HotProgram(hard_split())
+    hot.set_data(HALVES, NOTHING)
+    for _ in range(3):
+        started = time.perf_counter()
+        found = hot.solve(time_limit=0.4)
+        took = time.perf_counter() - started
+        assert found.status == "time_limit"
+        assert 0.3 < took < 3.0
+        assert found.bound <= found.value
+    hot.set_data(np.zeros(5), NOTHING)
+    assert hot.solve().value == pytest.approx(0.0)  # and no limit stays behind
+
+
+def test_a_mixed_integer_optimum_has_columns_and_a_bound_but_no_duals() -> None:
+    hot = HotProgram(hard_split(items=8, rows=2))
+    hot.set_data(np.array([150.0, 130.0]), NOTHING)
+    found = hot.solve()
+    assert found.status == "optimal"
+    assert found.bound == pytest.approx(found.value, abs=1e-4)
+    take = hot.columns()[:8]
+    np.testing.assert_allclose(take, take.round(), atol=1e-6)
+    with pytest.raises(InnerSolveError, match="no optimal duals"):
+        hot.row_duals()
+    relaxed = HotProgram(hot.program.relaxed())
+    relaxed.set_data(np.array([150.0, 130.0]), NOTHING)
+    assert relaxed.solve().value <= found.value + 1e-9
+
+
+def test_a_long_solve_stops_when_asked() -> None:
+    hot = HotProgram(hard_split())
+    hot.set_data(HALVES, NOTHING)
+    started = time.perf_counter()
+    found = hot.solve(time_limit=60.0, should_stop=lambda: time.perf_counter() - started > 0.3)
+    assert found.status == "stopped"
+    assert time.perf_counter() - started < 3.0
+    assert hot.solve(time_limit=0.3).status == "time_limit"  # the next solve is not stopped
+
+
+class Answers:
+    """Makes a `HotProgram` see HiGHS answer "unknown" the first few times."""
+
+    def __init__(self, hot: HotProgram, unknowns: int) -> None:
+        self.run, self.left = hot._run, unknowns
+        hot._run = self  # type: ignore[method-assign,assignment]
+
+    def __call__(self, started: float, time_limit: float | None) -> str:
+        answer = self.run(started, time_limit)
+        self.left -= 1
+        return "kUnknown" if self.left >= 0 else answer
+
+
+@pytest.fixture
+def hot() -> HotProgram:
+    program = HotProgram(year().program)
+    program.set_data(*inflows(1))
+    return program
+
+
+@pytest.mark.parametrize("unknowns", [1, 2, 3])
+def test_remedies_are_tried_in_turn_and_counted(hot: HotProgram, unknowns: int) -> None:
+    expected = hot.solve().value
+    Answers(hot, unknowns)
+    assert hot.solve().value == pytest.approx(expected)
+    assert list(hot.tally.remedies) == ["cold_start", "primal_simplex", "interior_point"][:unknowns]
+    assert hot.tally.document()["remedies"] == dict.fromkeys(hot.tally.remedies, 1)
+    assert hot._highs.getOptionValue("solver")[1] == "choose"  # the next solve is an ordinary one
+    assert hot._highs.getOptionValue("presolve")[1] == "choose"
+
+
+def test_what_no_remedy_solves_is_a_named_error_and_the_object_lives_on(hot: HotProgram) -> None:
+    expected = hot.solve().value
+    Answers(hot, 4)
+    with pytest.raises(InnerSolveError, match="gave no answer: kUnknown, kUnknown, kUnknown, kUnknown"):
+        hot.solve()
+    assert hot.solve().value == pytest.approx(expected)
+    assert hot.tally.solves == 3
+
+
+def test_nothing_is_printed() -> None:
+    code = "from tests.solvers.test_highs import HotProgram, year; HotProgram(year().program).solve()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
