@@ -23,11 +23,13 @@ import httpx
 from rich.console import Console
 from rich.rule import Rule
 
+from service.cli.console import busy
 from service.cli.progress import RunDisplay
 from service.cli.tables import certificate_table, verdict
 
 PROBLEM, CASE = "inventory_network", "eight-nodes-backlog"
 SOLVER, NAME = "hdpo", "eight-nodes"
+JSON = "-H 'Content-Type: application/json'"
 START_SECONDS = 120.0
 
 console = Console(highlight=False)
@@ -46,7 +48,7 @@ def herenow(data_dir: Path) -> Iterator[str]:
     late.start()
     try:
         assert server.stdout is not None
-        with console.status("starting Herenow (API, worker and broker)"):
+        with busy("starting Herenow (API, worker and broker)", console):
             line = server.stdout.readline()
         late.cancel()
         if not line:
@@ -65,11 +67,17 @@ class Tour:
         self.url = url
         self.http = httpx.Client(base_url=url, timeout=60.0)
 
-    def step(self, title: str, curl: str) -> None:
+    def step(self, title: str) -> None:
         """Say what comes next."""
         console.print()
         console.print(Rule(f"[bold]{title}", align="left", style="dim"))
-        console.print(f"[green]$[/green] [dim]{curl}", soft_wrap=True, markup=True)
+
+    def show(self, *curl: str) -> None:
+        """A command that does what comes next, a line each."""
+        first, *more = (line.replace("URL", self.url) for line in curl)
+        console.print(f"[green]$[/green] {first}", soft_wrap=True, style="dim")
+        for line in more:
+            console.print(f"    {line}", soft_wrap=True, style="dim", markup=False)
 
     def post(self, path: str, body: Any, accept: str = "application/json") -> httpx.Response:
         """POST a document; ends the demo with the service's own words if it is refused."""
@@ -101,11 +109,9 @@ class Tour:
 
 def post_network(tour: Tour) -> str:
     """Post the example network as it comes from the service; returns the instance's id."""
-    tour.step(
-        "1  Post a supply network",
-        f"curl -s {tour.url}/v1/problems/{PROBLEM}/examples/{CASE} |\n"
-        f"    curl -s {tour.url}/v1/instances -H 'Content-Type: application/json' --data-binary @-",
-    )
+    tour.step("1  Post a supply network")
+    tour.show(f"curl -s URL/v1/problems/{PROBLEM}/examples/{CASE} > network.json")
+    tour.show(f"curl -s URL/v1/instances {JSON} --data-binary @network.json")
     network = tour.get(f"/v1/problems/{PROBLEM}/examples/{CASE}")
     instance_id: str = tour.post("/v1/instances", network).json()["id"]
     nodes, lanes = len(network["nodes"]), len(network["lanes"])
@@ -115,20 +121,13 @@ def post_network(tour: Tour) -> str:
 
 def train(tour: Tour, instance_id: str, time_limit: str) -> str:
     """Train a policy and follow it live; returns the policy's id."""
-    request = {
-        "kind": "train",
-        "instance_id": instance_id,
-        "solver": SOLVER,
-        "policy_name": NAME,
-        "seed": 7,
-        "time_limit": time_limit,
-    }
-    tour.step(
-        "2  Train a policy for it",
-        f"curl -s {tour.url}/v1/jobs -H 'Content-Type: application/json' -d \\\n"
-        f"    '{json.dumps(request)}'\n[green]$[/green] [dim]curl -sN {tour.url}/v1/jobs/JOB/events",
-    )
+    tour.step("2  Train a policy for it")
+    request = {"kind": "train", "instance_id": instance_id, "solver": SOLVER, "policy_name": NAME, "seed": 7}
+    request["time_limit"] = time_limit
+    first, second = json.dumps(request)[1:-1].split(', "solver"')
+    tour.show(f"curl -s URL/v1/jobs {JSON} -d \\", f"'{{{first},", f""" "solver"{second}}}'""")
     job_id = tour.post("/v1/jobs", request).json()["id"]
+    tour.show(f"curl -sN URL/v1/jobs/{job_id}/events")
     with RunDisplay(console) as display:
         for kind, data in tour.events(job_id):
             if kind == "progress":
@@ -142,7 +141,8 @@ def train(tour: Tour, instance_id: str, time_limit: str) -> str:
 
 def show_certificate(tour: Tour, policy_id: str) -> None:
     """Print how good the policy is, on scenarios it never saw."""
-    tour.step("3  Read its certificate", f"curl -s {tour.url}/v1/policies/{NAME}")
+    tour.step("3  Read its certificate")
+    tour.show(f"curl -s URL/v1/policies/{NAME}")
     certificate = tour.get(f"/v1/policies/{policy_id}")["certificate"]
     console.print(certificate_table(certificate, f"{SOLVER} (this policy)"))
     console.print(verdict(certificate))
@@ -150,12 +150,10 @@ def show_certificate(tour: Tour, policy_id: str) -> None:
 
 def show_orders(tour: Tour) -> None:
     """Ask for today's orders, as a table for a terminal."""
-    tour.step(
-        "4  Ask what to order today",
-        f"curl -s {tour.url}/v1/policies/{NAME}/recommend -H 'Content-Type: application/json' \\\n"
-        "    -H 'Accept: text/plain' -d '{}'",
-    )
-    console.print(tour.post(f"/v1/policies/{NAME}/recommend", {}, accept="text/plain").text, markup=False)
+    tour.step("4  Ask what to order today")
+    tour.show(f"curl -s URL/v1/policies/{NAME}/recommend {JSON} \\", "-H 'Accept: text/plain' -d '{}'")
+    console.print()
+    console.print(tour.post(f"/v1/policies/{NAME}/recommend", {}, accept="text/plain").text.rstrip(), markup=False)
 
 
 def main() -> None:

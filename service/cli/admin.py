@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli.console import CommandError, emit, err, out, plain, refuse, reported_errors
+from service.cli.console import CommandError, busy, emit, err, out, plain, refuse, reported_errors
 from service.cli.options import DataDirOption, JsonOption
 from service.cli.tables import plain_table
 
@@ -63,7 +63,7 @@ def db_upgrade(data_dir: DataDirOption = None, as_json: JsonOption = False) -> N
         from service.db.migrate import current, upgrade
 
         before = current(database)
-        with err.status("upgrading the database"):
+        with busy("upgrading the database"):
             after = upgrade(database)
         place = database.url.render_as_string(hide_password=True)
         if as_json:
@@ -189,7 +189,7 @@ def gc(
         from service.storage import Storage
 
         require_head(database)
-        with err.status("looking for what nobody needs"):
+        with busy("looking for what nobody needs"):
             garbage = collect(database, Storage(settings.data_dir), timedelta(days=job_days), dry_run)
         if as_json:
             emit(

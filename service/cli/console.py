@@ -54,6 +54,17 @@ def reported_errors(as_json: bool) -> Iterator[None]:
         raise SystemExit(error.code) from None
 
 
+@contextmanager
+def busy(what: str, console: Console = err) -> Iterator[None]:
+    """A spinner while something takes a while; one line where the terminal cannot redraw."""
+    if console.is_terminal and not console.is_dumb_terminal:
+        with console.status(what):
+            yield
+    else:
+        console.print(f"[dim]{what}")
+        yield
+
+
 def _print_issues(issues: list[Issue], as_json: bool) -> None:
     if as_json:
         rows = [{"code": i.code, "severity": i.severity, "pointer": i.pointer, "detail": i.detail} for i in issues]

@@ -27,6 +27,7 @@ class RunDisplay:
 
     def __init__(self, console: Console = err) -> None:
         self._console = console
+        self._redraws = console.is_terminal and not console.is_dumb_terminal
         self._lock = threading.Lock()
         self._tasks: dict[str, TaskID] = {}
         self._last_line = 0.0
@@ -37,7 +38,7 @@ class RunDisplay:
             TimeElapsedColumn(),
             TextColumn("[dim]{task.fields[note]}"),
             console=console,
-            disable=not console.is_terminal,
+            disable=not self._redraws,
         )
 
     def __enter__(self) -> Self:
@@ -76,7 +77,7 @@ class RunDisplay:
                 self._tasks[name] = self._bars.add_task(name, total=1.0, note="")
             self._bars.update(self._tasks[name], completed=share, note=note)
             now = time.monotonic()
-            if not self._console.is_terminal and (is_new or now - self._last_line >= PLAIN_SECONDS):
+            if not self._redraws and (is_new or now - self._last_line >= PLAIN_SECONDS):
                 self._last_line = now
                 self._console.print(f"{name} {share:4.0%} {note}".rstrip(), soft_wrap=True)
 
