@@ -4,8 +4,8 @@ The only file that speaks highspy. A `HotProgram` holds one HiGHS object on one 
 sides that an incoming state and noise touch, `solve` starts from the last basis. Reductions, sparse products and bound
 changes are whole-array operations.
 
-Two habits of HiGHS are handled here. It counts `time_limit` over the life of an object: every solve gets its own limit
-on top of the time already run. And it may end in "unknown" after many warm starts: then a chain of remedies is tried
+Two habits of HiGHS are handled here. It counts the `time_limit` of linear programs over the life of an object: every
+solve gets its own limit on top of the time already run. And it may end in "unknown" after many warm starts: then a chain of remedies is tried
 (a cold start, presolve off with primal simplex, interior point with crossover), each use is counted, and what none of
 them solves is an `InnerSolveError`.
 """
@@ -183,7 +183,8 @@ class HotProgram:
     def _run(self, started: float, time_limit: float | None) -> str:
         if time_limit is not None:
             left = max(time_limit - (time.perf_counter() - started), 0.0)
-            self._set("time_limit", self._highs.getRunTime() + left)
+            # For linear programs HiGHS counts over the life of the object, for mixed-integer ones over the solve.
+            self._set("time_limit", left if self._mixed else self._highs.getRunTime() + left)
         self._highs.run()
         if time_limit is not None:
             self._set("time_limit", float("inf"))
