@@ -130,11 +130,13 @@ def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     slug = STATUS_KINDS.get(error.status_code, "bad-request" if error.status_code < 500 else "internal")
     detail = KINDS[slug].meaning if error.detail in (None, KINDS[slug].title) else str(error.detail)
+    headers = dict(error.headers or {})
     if error.status_code == 404:
         detail = "Nothing is at this path."
     elif error.status_code == 405:
         detail = f"{request.method} is not offered here."
-    return respond(request, slug, detail, headers=error.headers)
+        headers["Allow"] = ", ".join(request.app.state.methods(request.url.path)) or headers.get("Allow", "")
+    return respond(request, slug, detail, headers=headers)
 
 
 def _on_validation(request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 
 from models.core import Problem
 from models.registry import problems
+from service.jobs.schemas import EventPage
 from service.problem_types import KINDS, STATUS_KINDS
 
 DESCRIPTION = """\
@@ -68,7 +69,7 @@ _PROBLEM = {
 
 
 def install(app: FastAPI) -> None:
-    """Let `app.openapi()` answer the completed document, made on first use."""
+    """Let `app.openapi()` answer the completed document, made on first use, and `app.state.methods(path)` read it."""
 
     def openapi() -> dict[str, Any]:
         if not app.openapi_schema:
@@ -76,6 +77,21 @@ def install(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+    app.state.methods = lambda path: methods_at(openapi(), path)
+
+
+def methods_at(document: dict[str, Any], path: str) -> list[str]:
+    """The methods the document offers at a path, upper case; empty if it has none there."""
+    paths = document["paths"]
+    template = path if path in paths else next((known for known in paths if _fits(known, path)), None)
+    return sorted(method.upper() for method in paths.get(template, {}) if method in _METHODS)
+
+
+def _fits(template: str, path: str) -> bool:
+    parts, given = template.split("/"), path.split("/")
+    return len(parts) == len(given) and all(
+        part == piece or (part.startswith("{") and piece) for part, piece in zip(parts, given, strict=True)
+    )
 
 
 def _complete(app: FastAPI) -> dict[str, Any]:
@@ -93,6 +109,9 @@ def _complete(app: FastAPI) -> dict[str, Any]:
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     schemas |= {"Problem": _PROBLEM, "FieldError": _FIELD_ERROR, **_instances()}
+    # Answered by a response of its own making, so the framework does not see these.
+    definitions = EventPage.model_json_schema(ref_template=_REF + "{model}", mode="serialization")
+    schemas |= {**definitions.pop("$defs", {}), "EventPage": definitions}
     document["components"]["headers"] = {
         "X-Request-Id": {"description": "Names this request in logs.", "schema": {"type": "string"}}
     }

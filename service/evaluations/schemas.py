@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.ids import ID_PATTERN
+from service.ids import ID_PATTERN, NAME_PATTERN
 from service.jobs.schemas import MAX_SCENARIOS, MAX_SEED, Duration, EvaluateJob, Ref
 
 EXAMPLES = [
@@ -24,7 +24,7 @@ class EvaluationBody(BaseModel):
 
     instance_id: str = Field(pattern=ID_PATTERN, description="The instance to evaluate on.")
     policies: list[Ref] = Field(min_length=1, max_length=50, description="Policies to judge.")
-    rules: list[str] = Field(
+    rules: list[Annotated[str, Field(pattern=NAME_PATTERN)]] = Field(
         default=[], max_length=50, description="Classical rules of the problem to judge beside them."
     )
     scenarios: int = Field(default=4096, ge=2, le=MAX_SCENARIOS, description="Number of scenarios.")

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from service.db.rows import InstanceRow
 from service.deps import Collection, InstanceId, MayRead, MayTrain, Reading, ThePage, Writing, newest_first
+from service.errors import ApiError
 from service.idempotency import TheOnce
 from service.ids import NAME_PATTERN
 from service.instances import repository, service
@@ -46,6 +47,12 @@ def create_instance(document: Document, once: TheOnce, caller: MayTrain) -> Resp
 def validate_instance(document: Document, caller: MayRead) -> dict[str, Any]:
     """Say everything that is wrong with, or unusual in, an instance; store nothing."""
     return {"issues": [asdict(issue) for issue in service.issues(document)]}
+
+
+@router.api_route("/validate", methods=["GET", "DELETE"], include_in_schema=False)
+def refuse_other_methods() -> None:
+    """Without this, `validate` would be taken for an instance's id."""
+    raise ApiError("method-not-allowed", "Send the instance with POST.", headers={"Allow": "POST"})
 
 
 @router.get("", response_model=Collection[InstanceSummary])

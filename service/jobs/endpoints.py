@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, BackgroundTasks, Body, Depends, Header, Query, Request
+from fastapi import APIRouter, Body, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse
 from sqlalchemy.orm import Session
 from starlette.responses import Response
@@ -89,15 +89,14 @@ def get_job(job_id: JobId, session: Reading, caller: MayRead) -> JobView:
 
 
 @router.delete("/{job_id}", status_code=204)
-def delete_job(
-    job_id: JobId, session: Writing, caller: MayTrain, settings: TheSettings, after: BackgroundTasks
-) -> None:
+def delete_job(job_id: JobId, database: TheDatabase, caller: MayTrain, settings: TheSettings) -> None:
     """Delete a finished job with its events and log; what it produced stays."""
-    service.remove(session, job_id)
-    after.add_task(Storage(settings.data_dir).remove_job, job_id)
+    with database.write() as session:
+        service.remove(session, job_id)
+    Storage(settings.data_dir).remove_job(job_id)  # once its row is surely gone
 
 
-@router.get("/{job_id}/result", response_model=ResultView)
+@router.get("/{job_id}/result", response_model=ResultView, responses={409: {}})
 def get_result(
     job_id: JobId,
     session: Reading,
@@ -115,7 +114,7 @@ def get_result(
         200: {
             "description": "Server-sent events; as JSON a page of them.",
             "content": {
-                STREAM: {"schema": {"type": "string", "description": "`id` is the event's number, `data` the event."}},
+                STREAM: {"schema": {"type": "object", "description": "`id` is the event's number, `data` the event."}},
                 JSON: {"schema": {"$ref": "#/components/schemas/EventPage"}},
             },
         },

@@ -33,11 +33,16 @@ def get_problem(problem: ProblemName, caller: MayRead) -> ProblemView:
     return service.view(service.find(problem))
 
 
-@router.get("/{problem}/schema", response_model=dict[str, Any])
+class SchemaResponse(JSONResponse):
+    """A JSON Schema on the wire."""
+
+    media_type = "application/schema+json"
+
+
+@router.get("/{problem}/schema", response_model=dict[str, Any], response_class=SchemaResponse)
 def get_problem_schema(problem: ProblemName, caller: MayRead) -> Response:
     """JSON Schema 2020-12 of the problem's instances, with units and bounds."""
-    schema = service.instance_schema(service.find(problem))
-    return JSONResponse(schema, media_type="application/schema+json")
+    return SchemaResponse(service.instance_schema(service.find(problem)))
 
 
 @router.get("/{problem}/examples", response_model=Collection[ExampleSummary])
