@@ -5,9 +5,9 @@ sides that an incoming state and noise touch, `solve` starts from the last basis
 changes are whole-array operations.
 
 Two habits of HiGHS are handled here. It counts the `time_limit` of linear programs over the life of an object: every
-solve gets its own limit on top of the time already run. And it may end in "unknown" after many warm starts: then a chain of remedies is tried
-(a cold start, presolve off with primal simplex, interior point with crossover), each use is counted, and what none of
-them solves is an `InnerSolveError`.
+solve gets its own limit on top of the time already run. And it may end in "unknown" after many warm starts: then a
+chain of remedies is tried (a cold start, presolve off with primal simplex, interior point with crossover), each use is
+counted, and what none of them solves is an `InnerSolveError`.
 """
 
 from __future__ import annotations
