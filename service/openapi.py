@@ -16,6 +16,7 @@ from models.core import Problem
 from models.registry import problems
 from service.jobs.schemas import EventPage
 from service.problem_types import KINDS, STATUS_KINDS
+from solvers.registry import solvers
 
 DESCRIPTION = """\
 Post an *instance* (one planner's data), start a *job* that trains a policy for it, and ask the *policy* what to decide
@@ -118,6 +119,8 @@ def _complete(app: FastAPI) -> dict[str, Any]:
     for path, method, operation in _operations(document):
         _complete_responses(path, method, operation)
     _complete_instance_bodies(document)
+    jobs = document["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
+    jobs["examples"] = _job_examples()
     return document
 
 
@@ -198,3 +201,18 @@ def _complete_instance_bodies(document: dict[str, Any]) -> None:
     validate = document["paths"]["/v1/instances/validate"]["post"]["requestBody"]
     anything = {"description": "Any JSON: what is wrong with it is the answer."}
     validate["content"]["application/json"] = {"schema": anything, "examples": examples}
+
+
+def _job_examples() -> dict[str, Any]:
+    """A job of each kind, with a solver of this service that does it."""
+    instance = {"instance_id": "ins_01K9ZV6Q5RJ8XAMB4T0CWD3EFG"}
+    policies = {"policies": ["pol_01K9ZV6Q5RJ8XAMB4T0CWD3EFG"]}
+    examples: dict[str, Any] = {
+        "evaluate": {"kind": "evaluate", **instance, **policies, "scenarios": 1024, "seed": 7},
+    }
+    for solver in solvers().values():
+        asked: dict[str, Any] = {"kind": solver.kind, **instance, "solver": solver.name, "time_limit": "PT10M"}
+        if solver.kind == "train":
+            asked |= {"config": {}, "seed": 7, "policy_name": "north-stores"}
+        examples[solver.name] = asked
+    return {name: {"summary": f"A job of kind {body['kind']}", "value": body} for name, body in examples.items()}

@@ -108,7 +108,7 @@ def list_recommendations(
     session: Reading,
     page: ThePage,
     caller: MayRead,
-    policy_id: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
+    policy_id: Annotated[str | None, Query(pattern=ID_PATTERN, description="Only by this policy version.")] = None,
     outcome: Annotated[
         Literal["accepted", "overridden", "rejected", "none"] | None,
         Query(description="`none`: those the planner has not judged yet."),

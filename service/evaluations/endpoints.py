@@ -31,7 +31,8 @@ from service.requests import StrictRoute
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=StrictRoute)
 
-IdFilter = Annotated[str | None, Query(pattern=ID_PATTERN)]
+InstanceFilter = Annotated[str | None, Query(pattern=ID_PATTERN, description="Only evaluations on this instance.")]
+JobFilter = Annotated[str | None, Query(pattern=ID_PATTERN, description="Only what this job evaluated.")]
 
 
 @router.post("", status_code=202, response_model=JobView)
@@ -56,7 +57,7 @@ def create_evaluation(
 
 @router.get("", response_model=Collection[EvaluationSummary])
 def list_evaluations(
-    session: Reading, page: ThePage, caller: MayRead, instance_id: IdFilter = None, job_id: IdFilter = None
+    session: Reading, page: ThePage, caller: MayRead, instance_id: InstanceFilter = None, job_id: JobFilter = None
 ) -> dict[str, Any]:
     """The evaluations, newest first."""
     rows, cursor = newest_first(session, repository.matching(instance_id, job_id), EvaluationRow, page)

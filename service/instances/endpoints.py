@@ -21,7 +21,8 @@ from service.requests import StrictRoute
 router = APIRouter(prefix="/v1/instances", tags=["instances"], route_class=StrictRoute)
 
 Document = Annotated[Any, Body(description="The instance: see `GET /v1/problems/{problem}/schema`.")]
-Filter = Annotated[str | None, Query(pattern=NAME_PATTERN)]
+ProblemFilter = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only instances of this problem.")]
+NameFilter = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only instances of this name.")]
 
 
 @router.post(
@@ -57,7 +58,7 @@ def refuse_other_methods() -> None:
 
 @router.get("", response_model=Collection[InstanceSummary])
 def list_instances(
-    session: Reading, page: ThePage, caller: MayRead, problem: Filter = None, name: Filter = None
+    session: Reading, page: ThePage, caller: MayRead, problem: ProblemFilter = None, name: NameFilter = None
 ) -> dict[str, Any]:
     """The stored instances, newest first."""
     rows, cursor = newest_first(session, repository.matching(problem, name), InstanceRow, page)

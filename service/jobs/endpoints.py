@@ -75,7 +75,7 @@ def list_jobs(
     caller: MayRead,
     state: Annotated[list[State], Query(description="Only jobs in one of these states.")] = [],  # noqa: B006
     kind: Annotated[list[Kind], Query(description="Only jobs of one of these kinds.")] = [],  # noqa: B006
-    instance_id: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
+    instance_id: Annotated[str | None, Query(pattern=ID_PATTERN, description="Only jobs on this instance.")] = None,
 ) -> dict[str, Any]:
     """The jobs, newest first."""
     rows, cursor = newest_first(session, repository.listing(state, kind, instance_id), JobRow, page)

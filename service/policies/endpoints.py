@@ -16,8 +16,10 @@ from service.requests import StrictRoute
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"], route_class=StrictRoute)
 
-NameFilter = Annotated[str | None, Query(pattern=NAME_PATTERN)]
-IdFilter = Annotated[str | None, Query(pattern=ID_PATTERN)]
+NameFilter = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only versions of this name.")]
+ProblemFilter = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only policies for this problem.")]
+SolverFilter = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only policies by this solver.")]
+InstanceFilter = Annotated[str | None, Query(pattern=ID_PATTERN, description="Only policies for this instance.")]
 
 
 @router.get("", response_model=Collection[PolicySummary])
@@ -26,9 +28,9 @@ def list_policies(
     page: ThePage,
     caller: MayRead,
     name: NameFilter = None,
-    problem: NameFilter = None,
-    solver: NameFilter = None,
-    instance_id: IdFilter = None,
+    problem: ProblemFilter = None,
+    solver: SolverFilter = None,
+    instance_id: InstanceFilter = None,
 ) -> dict[str, Any]:
     """The policies, newest first; every version of a name is one."""
     query = repository.matching(name, problem, instance_id, solver)
