@@ -54,10 +54,7 @@ class PolicyArtifact:
     versions: dict[str, str] = field(default_factory=dict)
 
     def save(self, root: Path) -> str:
-        """Write the artifact below `root` atomically and return its digest; the same content gives the same digest.
-
-        How long training took and on which machine is not content: it is kept beside it and left out of the digest.
-        """
+        """Write the artifact below `root` atomically and return its digest; the same content gives the same digest."""
         from safetensors.torch import save
 
         tensors = {f"weights/{name}": t.detach().cpu().contiguous() for name, t in self.weights.items()}
@@ -119,11 +116,8 @@ def folder_of(root: Path, digest: str) -> Path:
 
 
 def _digest(blob: bytes, document: Mapping[str, Any]) -> str:
-    """SHA-256 over weights and document, measured times and machine aside."""
-    content = {name: value for name, value in document.items() if name not in ("training", "curve", "certificate")}
-    content["curve"] = [{k: v for k, v in row.items() if k != "seconds"} for row in document["curve"]]
-    content["certificate"] = {k: v for k, v in document["certificate"].items() if not k.endswith("seconds")}
-    return "sha256:" + hashlib.sha256(hashlib.sha256(blob).digest() + canonical_json(content)).hexdigest()
+    """SHA-256 over the weights' own digest and the canonical document."""
+    return "sha256:" + hashlib.sha256(hashlib.sha256(blob).digest() + canonical_json(document)).hexdigest()
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

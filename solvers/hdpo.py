@@ -48,8 +48,8 @@ class HDPOConfig(Config):
         "auto", pattern=r"^[a-z0-9_]+$", description="Policy family to train; auto lets the problem choose."
     )
     iterations: int = Field(1500, ge=1, le=1_000_000, description="Adam steps, one mini-batch of scenarios each.")
-    batch_size: int = Field(256, ge=1, le=1_000_000, description="Scenarios in a mini-batch.")
-    learning_rate: float = Field(4e-3, gt=0, le=1, description="Adam's step size after warm-up.")
+    batch_size: int = Field(128, ge=1, le=1_000_000, description="Scenarios in a mini-batch.")
+    learning_rate: float = Field(6e-3, gt=0, le=1, description="Adam's step size after warm-up.")
     warmup_iterations: int = Field(20, ge=0, le=100_000, description="Steps over which the learning rate rises.")
     gradient_clip: float = Field(1.0, gt=0, le=1e6, description="Largest norm of the (scaled) gradient.")
     width: int = Field(64, ge=1, le=4096, description="Hidden units a layer.")

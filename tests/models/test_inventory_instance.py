@@ -1,0 +1,113 @@
+"""What an inventory network must be: every rule refuses with the field it is about."""
+
+import copy
+import sys
+
+import pytest
+
+from models.core import InvalidInput
+from models.inventory_network import PROBLEM
+from tests.models.named_networks import EXAMPLES, diamond
+
+
+def changed(path: list, value) -> dict:
+    """The dc-two-stores example with one place changed."""
+    document = copy.deepcopy(EXAMPLES["dc-two-stores"]())
+    place = document
+    for key in path[:-1]:
+        place = place[key]
+    if value is ...:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return document
+
+
+REFUSED = [
+    (["nodes", 1, "holding_cost"], -0.1, "/nodes/1/holding_cost"),
+    (["nodes", 2, "shortage_cost"], float("nan"), "/nodes/2/shortage_cost"),
+    (["nodes", 2, "shortage_cost"], float("inf"), "/nodes/2/shortage_cost"),
+    (["nodes", 2, "shortage_cost"], "9", "/nodes/2/shortage_cost"),
+    (["nodes", 2, "colour"], "red", "/nodes/2/colour"),
+    (["nodes", 2, "id"], "s2", "/nodes/3/id"),
+    (["nodes", 2, "price"], 4.0, "/nodes/2/price"),
+    (["nodes", 0, "initial_on_hand"], 3, "/nodes/0/initial_on_hand"),
+    (["nodes", 2, "initial_on_hand"], -3, "/nodes/2/initial_on_hand"),
+    (["nodes", 2, "storage_capacity"], 5, "/nodes/2/initial_on_hand"),
+    (["lanes", 1, "lead_time"], 51, "/lanes/1/lead_time"),
+    (["lanes", 1, "lead_time"], 2.5, "/lanes/1/lead_time"),
+    (["lanes", 1, "from"], "nowhere", "/lanes/1/from"),
+    (["lanes", 1, "to"], "plant", "/lanes/1/to"),
+    (["lanes", 1, "initial_in_transit"], [1, 2], "/lanes/1/initial_in_transit"),
+    (["lanes", 1], {"from": "dc", "to": "s2", "lead_time": 1}, "/lanes/2"),
+    (["lanes", 0], {"from": "s1", "to": "dc", "lead_time": 1}, "/lanes"),
+    (["lanes", 2, "from"], "s2", "/lanes"),
+    (["warmup_periods"], 50, "/warmup_periods"),
+    (["objective"], "profit", "/objective"),
+    (["demand", "correlation"], 1.5, "/demand/normal/correlation"),
+    (["demand", "nodes", "s3"], {"mean": 1, "std": 1}, "/demand/nodes/s3"),
+    (["demand", "nodes", "dc"], {"mean": 1, "std": 1}, "/demand/nodes/dc"),
+    (["demand", "nodes", "s1"], ..., "/nodes/2"),
+    (["demand", "clip_at_zero"], False, "/demand/clip_at_zero"),
+    (["demand", "process"], "magic", "/demand"),
+    (["periods"], 0, "/periods"),
+    (["name"], "../etc", "/name"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "where"), REFUSED)
+def test_a_broken_rule_names_its_field(path, value, where):
+    with pytest.raises(InvalidInput) as caught:
+        PROBLEM.parse(changed(path, value))
+    pointers = [issue.pointer for issue in caught.value.issues]
+    assert where in pointers, pointers
+    assert all(issue.detail for issue in caught.value.issues)
+
+
+def test_a_cycle_is_refused():
+    document = diamond()
+    document["lanes"].append({"from": "west", "to": "hub", "lead_time": 1})
+    with pytest.raises(InvalidInput, match="cycle"):
+        PROBLEM.parse(document)
+
+
+def test_a_store_no_supplier_reaches_is_refused():
+    document = changed(["lanes"], [lane for lane in EXAMPLES["dc-two-stores"]()["lanes"] if lane["to"] != "s2"])
+    with pytest.raises(InvalidInput, match="no lane from a supplier reaches 's2'"):
+        PROBLEM.parse(document)
+
+
+def test_a_short_history_row_is_refused_with_its_row():
+    document = EXAMPLES["capacitated-two-suppliers"]()
+    document["demand"]["history"][7] = [1]
+    with pytest.raises(InvalidInput) as caught:
+        PROBLEM.parse(document)
+    assert caught.value.issues[0].pointer == "/demand/history/7"
+
+
+def test_a_short_history_is_accepted_with_a_warning():
+    document = EXAMPLES["capacitated-two-suppliers"]()
+    document["demand"]["history"] = document["demand"]["history"][:12]
+    warnings = [issue for issue in PROBLEM.parse(document).rules() if issue.severity == "warning"]
+    assert [issue.pointer for issue in warnings] == ["/demand/history"]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_example_is_valid_and_round_trips(name):
+    net = PROBLEM.parse(EXAMPLES[name]())
+    assert PROBLEM.parse(net.document()).digest == net.digest
+    assert net.name == name or name.startswith(("one-store", "serial"))
+
+
+def test_the_digest_does_not_depend_on_key_order_or_defaults_written_out():
+    document = EXAMPLES["dc-two-stores"]()
+    reordered = dict(reversed(list(document.items()))) | {"integer_orders": False}
+    assert PROBLEM.parse(document).digest == PROBLEM.parse(reordered).digest
+
+
+def test_the_registry_needs_no_torch():
+    import subprocess
+
+    code = "import sys, models.registry, solvers.registry; print('torch' in sys.modules, 'pyomo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]

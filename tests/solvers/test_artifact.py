@@ -1,0 +1,81 @@
+"""Artifacts: what was stored is what is loaded, and nothing else."""
+
+import json
+
+import pytest
+import torch
+
+from models.registry import problem
+from solvers.artifact import ArtifactError, PolicyArtifact, folder_of
+from solvers.core import Callbacks, TrainRequest
+from solvers.hdpo import HDPOConfig
+from solvers.registry import solver
+from solvers.serving import ServedPolicy
+from solvers.training import run_training
+from tests.models.named_networks import EXAMPLES
+
+SMALL = HDPOConfig(iterations=3, batch_size=8, width=8, validation_scenarios=32)
+
+
+def trained(name: str = "dc-two-stores", seed: int = 1) -> PolicyArtifact:
+    """A barely trained policy with its certificate."""
+    inventory = problem("inventory_network")
+    request = TrainRequest(inventory, inventory.parse(EXAMPLES[name]()), SMALL, seed)
+    return run_training(solver("hdpo"), request, Callbacks(), job_seconds=3.0).artifact
+
+
+@pytest.fixture(scope="module")
+def artifact() -> PolicyArtifact:
+    return trained()
+
+
+def test_round_trip(artifact, tmp_path):
+    digest = artifact.save(tmp_path)
+    loaded = PolicyArtifact.load(tmp_path, digest)
+    assert loaded.certificate == artifact.certificate
+    assert all(torch.equal(loaded.weights[name], tensor) for name, tensor in artifact.weights.items())
+    assert loaded.save(tmp_path) == digest
+
+
+def test_the_same_run_gives_the_same_weights(artifact):
+    again = trained()
+    assert all(torch.equal(again.weights[name], tensor) for name, tensor in artifact.weights.items())
+    assert all(torch.equal(again.training_range[name], tensor) for name, tensor in artifact.training_range.items())
+
+
+def test_other_weights_give_another_digest(artifact, tmp_path):
+    assert trained(seed=2).save(tmp_path) != artifact.save(tmp_path)
+
+
+@pytest.mark.parametrize("victim", ["weights.safetensors", "artifact.json"])
+def test_a_damaged_file_is_noticed(artifact, tmp_path, victim):
+    digest = artifact.save(tmp_path)
+    path = folder_of(tmp_path, digest) / victim
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(ArtifactError):
+        PolicyArtifact.load(tmp_path, digest)
+
+
+def test_a_changed_config_is_noticed(artifact, tmp_path):
+    digest = artifact.save(tmp_path)
+    path = folder_of(tmp_path, digest) / "artifact.json"
+    document = json.loads(path.read_text())
+    document["seed"] += 1
+    path.write_text(json.dumps(document))
+    with pytest.raises(ArtifactError, match="damaged"):
+        PolicyArtifact.load(tmp_path, digest)
+
+
+@pytest.mark.parametrize("digest", ["sha256:" + "0" * 64, "sha256:../../etc/passwd", "nonsense", ""])
+def test_a_missing_or_strange_digest_is_refused(tmp_path, digest):
+    with pytest.raises(ArtifactError):
+        PolicyArtifact.load(tmp_path, digest)
+
+
+def test_the_restored_policy_decides_the_same(artifact, tmp_path):
+    before = ServedPolicy(artifact)
+    after = ServedPolicy(PolicyArtifact.load(tmp_path, artifact.save(tmp_path)))
+    today = before.view.today()
+    assert before.recommend([today]) == after.recommend([today])

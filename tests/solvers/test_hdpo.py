@@ -1,0 +1,130 @@
+"""HDPO: reaches known optima, repeats itself, resumes exactly, stops when asked."""
+
+import math
+
+import pytest
+import torch
+
+from models.registry import problem
+from solvers.core import Callbacks, Diverged, TrainRequest
+from solvers.hdpo import HDPO, HDPOConfig, average_cost, learning_rate, scenario_seed, train
+from tests.models.named_networks import EXAMPLES
+from tests.oracles.newsvendor import backlogged_store
+
+INVENTORY = problem("inventory_network")
+
+
+def request(name: str, seed: int = 3, config: dict | None = None, **changes) -> TrainRequest:
+    """A short training run on an example."""
+    small = {"iterations": 12, "batch_size": 16, "width": 8, "validation_every": 4, "validation_scenarios": 64}
+    instance = INVENTORY.parse(EXAMPLES[name]())
+    return TrainRequest(INVENTORY, instance, HDPOConfig(**small | (config or {})), seed, **changes)
+
+
+def weights_equal(first, second) -> bool:
+    one, two = first.state_dict(), second.state_dict()
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+class TestOptimum:
+    def test_base_stock_level_of_one_backlogged_store_is_the_newsvendor(self):
+        """Tuned by the pathwise gradient alone, the level reaches the newsvendor's and so does its cost."""
+        document = EXAMPLES["one-store-backlogged"]()
+        document["lanes"][0]["lead_time"] = 1
+        document |= {"periods": 30, "warmup_periods": 10}
+        instance = INVENTORY.parse(document)
+        config = HDPOConfig(family="base_stock", iterations=250, batch_size=256, learning_rate=0.05)
+        result = train(TrainRequest(INVENTORY, instance, config, 1), Callbacks())
+        level, _ = backlogged_store(5.0, 1.6, 1, 1.0, 9.0)
+        assert result.policy.describe()["levels"]["store"] == pytest.approx(level, rel=0.01)
+
+    def test_a_short_run_already_beats_its_start_by_far(self):
+        result = train(request("dc-two-stores", config={"iterations": 60, "validation_every": 20}), Callbacks())
+        costs = [row["cost"] for row in result.curve]
+        assert costs[-1] < 0.75 * costs[0]
+        assert result.stopped_by == "finished"
+
+
+class TestRepeats:
+    @pytest.mark.parametrize("family", ["mlp", "gnn", "echelon_base_stock"])
+    def test_same_seed_same_policy(self, family):
+        wanted = request("dc-two-stores", config={"family": family, "iterations": 4})
+        assert weights_equal(train(wanted, Callbacks()).policy, train(wanted, Callbacks()).policy)
+
+    def test_another_seed_another_policy(self):
+        one, two = (train(request("dc-two-stores", seed), Callbacks()).policy for seed in (1, 2))
+        assert not weights_equal(one, two)
+
+    @pytest.mark.parametrize("fixed", [None, 40])
+    def test_a_resumed_run_ends_where_an_unbroken_one_does(self, fixed):
+        unbroken = train(request("dc-two-stores", config={"training_scenarios": fixed}), Callbacks())
+        saved: list = []
+        halt = Callbacks(on_checkpoint=saved.append, should_stop=lambda: len(saved) >= 2)
+        first = train(request("dc-two-stores", config={"training_scenarios": fixed}), halt)
+        assert first.stopped_by == "request"
+        assert first.iterations < unbroken.iterations
+        resumed = train(
+            request("dc-two-stores", config={"training_scenarios": fixed}, checkpoint=saved[0]), Callbacks()
+        )
+        assert weights_equal(resumed.policy, unbroken.policy)
+        assert [row["cost"] for row in resumed.curve] == [row["cost"] for row in unbroken.curve]
+
+    def test_a_warm_start_begins_where_the_other_run_ended(self):
+        first = train(request("dc-two-stores", config={"iterations": 40}), Callbacks())
+        config = {"iterations": 1, "learning_rate": 1e-9}
+        warm = train(request("dc-two-stores", config=config, warm_start=first.policy.state_dict()), Callbacks())
+        assert warm.curve[0]["best_cost"] == pytest.approx(first.curve[-1]["best_cost"], rel=1e-4)
+
+
+class TestStops:
+    def test_the_time_limit_ends_training_with_the_best_policy_so_far(self):
+        result = train(request("dc-two-stores", config={"iterations": 10**6}, time_limit=1.0), Callbacks())
+        assert result.stopped_by == "time_limit"
+        assert 1.0 <= result.seconds < 5.0
+        assert result.curve
+
+    def test_progress_rises_through_the_callbacks(self):
+        seen: list = []
+        train(request("dc-two-stores"), Callbacks(on_iteration=lambda i, n, metrics: seen.append((i, n, metrics))))
+        assert [i for i, _, _ in seen] == list(range(1, 13))
+        assert {n for _, n, _ in seen} == {12}
+        assert "validation_cost" in seen[3][2]
+        assert all(math.isfinite(metrics["gradient_norm"]) for _, _, metrics in seen)
+
+    def test_no_finite_gradient_is_a_named_error(self, monkeypatch):
+        monkeypatch.setattr(
+            "solvers.hdpo.average_cost", lambda s, policy, *_: sum(p.sum() for p in policy.parameters()) * math.nan
+        )
+        with pytest.raises(Diverged, match="no finite gradient"):
+            train(request("dc-two-stores", config={"iterations": 100}), Callbacks())
+
+
+class TestParts:
+    def test_scenario_streams_are_disjoint(self):
+        seeds = {scenario_seed(s, p) for s in range(50) for p in ("training", "validation", "rules", "evaluation")}
+        assert len(seeds) == 200
+
+    def test_the_learning_rate_rises_then_falls(self):
+        config = HDPOConfig(iterations=100, warmup_iterations=10, learning_rate=1.0)
+        rates = [learning_rate(config, i) for i in range(100)]
+        assert rates[0] == 0.1
+        assert max(rates) == rates[9] == 1.0 or max(rates) == pytest.approx(1.0)
+        assert rates[10:] == sorted(rates[10:], reverse=True)
+        assert rates[-1] < 0.02
+
+    def test_every_stage_counts_in_the_loss(self):
+        instance = INVENTORY.parse(EXAMPLES["one-store-lost"]())
+        simulator = INVENTORY.simulator(instance)
+        policy = HDPO.build(INVENTORY, instance, HDPOConfig(family="base_stock"), "base_stock")
+        generator = torch.Generator().manual_seed(0)
+        state, noise = simulator.initial(32, generator), simulator.sample(32, generator)
+        noisy = type(noise)(noise.demand.clone())
+        noisy.demand[:, 0] += 50  # before the warm-up ends
+        base, hit = (float(average_cost(simulator, policy, state, w)) for w in (noise, noisy))
+        assert hit - base > 50 * 9 / 100 * 0.5
+
+    def test_an_unknown_family_is_refused_with_the_names(self):
+        instance = INVENTORY.parse(EXAMPLES["one-store-lost"]())
+        reason = HDPO.refuses(INVENTORY, instance, HDPOConfig(family="oracle"))
+        assert "base_stock" in reason
+        assert HDPO.refuses(INVENTORY, instance, HDPOConfig(family="gnn")) is None
