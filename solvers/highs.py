@@ -28,16 +28,22 @@ from solvers.core import InnerSolveError
 
 Status = Literal["optimal", "infeasible", "unbounded", "time_limit", "stopped"]
 
-_OUTCOMES: Mapping[str, Status] = {
+_OUTCOME_NAMES: Mapping[str, Status] = {
     "kOptimal": "optimal",
     "kModelEmpty": "optimal",
     "kInfeasible": "infeasible",
     "kUnbounded": "unbounded",
     "kTimeLimit": "time_limit",
     "kInterrupt": "stopped",
-    "kHighsInterrupt": "stopped",
+    "kHighsInterrupt": "stopped",  # not in every version
+}
+_OUTCOMES: Mapping[object, Status] = {
+    member: _OUTCOME_NAMES[name]
+    for name, member in highspy.HighsModelStatus.__members__.items()
+    if name in _OUTCOME_NAMES
 }
 _NO_VALUE: Mapping[Status, float] = {"infeasible": np.inf, "unbounded": -np.inf}
+DENSE_ENTRIES = 50_000
 _FEASIBLE = 2  # HiGHS's kSolutionStatusFeasible
 _REMEDIES: Mapping[str, Mapping[str, object]] = {
     "cold_start": {},
@@ -102,10 +108,13 @@ class HotProgram:
         for name, option in {"threads": 1, "mip_rel_gap": mip_gap, **_DEFAULTS}.items():
             self._set(name, option)
         self._check(self._highs.passModel(_highs_lp(program)), "pass the program")
-        touched = np.diff(sparse.csr_array(sparse.hstack([program.state_matrix, program.noise_matrix])).indptr) > 0
-        self._touched = np.flatnonzero(touched).astype(np.int32)
-        self._state_part = sparse.csr_array(program.state_matrix)[self._touched]
-        self._noise_part = sparse.csr_array(program.noise_matrix)[self._touched]
+        self._info = self._highs.getInfo()
+        data = sparse.csr_array(sparse.hstack([program.state_matrix, program.noise_matrix]))
+        self._touched = np.flatnonzero(np.diff(data.indptr) > 0).astype(np.int32)
+        data = data[self._touched]
+        # On small programs the product is a matter of call overhead, of which numpy has a tenth of scipy's.
+        self._data_matrix = data.toarray() if data.shape[0] * data.shape[1] <= DENSE_ENTRIES else data
+        self._data_cost = np.concatenate([program.state_cost, program.noise_cost])
         self._lower = program.row_lower[self._touched]
         self._upper = program.row_upper[self._touched]
         self._offset = program.constant
@@ -115,10 +124,11 @@ class HotProgram:
         expected = (len(self.program.states),), (len(self.program.noises),)
         if (state.shape, noise.shape) != expected:
             raise ValueError(f"state and noise have shapes {state.shape}, {noise.shape}; need {expected}")
-        if not (np.isfinite(state).all() and np.isfinite(noise).all()):
+        data = np.concatenate([state, noise])
+        if not np.isfinite(data).all():
             raise ValueError("state or noise is not finite")
-        shift = self._state_part @ state + self._noise_part @ noise
-        self._offset = float(self.program.offset(state, noise))
+        shift = self._data_matrix @ data
+        self._offset = self.program.constant + float(self._data_cost @ data)
         self.set_row_bounds(self._touched, self._lower - shift, self._upper - shift)
 
     def set_row_bounds(self, rows: npt.NDArray[np.int32], lower: Vector, upper: Vector) -> None:
@@ -164,7 +174,7 @@ class HotProgram:
         answer = self._run(started, time_limit)
         if answer in _OUTCOMES:
             return _OUTCOMES[answer]
-        seen = [answer]
+        seen = [answer.name]
         try:
             for remedy, options in _REMEDIES.items():
                 self.tally.remedies[remedy] += 1
@@ -174,13 +184,13 @@ class HotProgram:
                 answer = self._run(started, time_limit)
                 if answer in _OUTCOMES:
                     return _OUTCOMES[answer]
-                seen.append(answer)
+                seen.append(answer.name)
         finally:
             for name, option in _DEFAULTS.items():
                 self._set(name, option)
         raise InnerSolveError(f"HiGHS gave no answer: {', '.join(seen)}")
 
-    def _run(self, started: float, time_limit: float | None) -> str:
+    def _run(self, started: float, time_limit: float | None) -> highspy.HighsModelStatus:
         if time_limit is not None:
             left = max(time_limit - (time.perf_counter() - started), 0.0)
             # For linear programs HiGHS counts over the life of the object, for mixed-integer ones over the solve.
@@ -188,22 +198,22 @@ class HotProgram:
         self._highs.run()
         if time_limit is not None:
             self._set("time_limit", float("inf"))
-        info = self._highs.getInfo()
-        self.tally.iterations += max(info.simplex_iteration_count, 0) + max(info.ipm_iteration_count, 0)
-        return str(self._highs.getModelStatus().name)
+        self._info = self._highs.getInfo()
+        self.tally.iterations += max(self._info.simplex_iteration_count, 0) + max(self._info.ipm_iteration_count, 0)
+        status: highspy.HighsModelStatus = self._highs.getModelStatus()
+        return status
 
     def _optimum(self, status: Status) -> Optimum:
-        info = self._highs.getInfo()
         found = self.has_columns
-        value = info.objective_function_value + self._offset if found else _NO_VALUE.get(status, np.nan)
+        value = self._info.objective_function_value + self._offset if found else _NO_VALUE.get(status, np.nan)
         if self._mixed and status != "unbounded":
-            return Optimum(status, value, info.mip_dual_bound + self._offset)
+            return Optimum(status, value, self._info.mip_dual_bound + self._offset)
         return Optimum(status, value, value if status in ("optimal", "infeasible") else -np.inf)
 
     @property
     def has_columns(self) -> bool:
         """Whether the last solve left columns that keep every limit."""
-        return bool(self._highs.getInfo().primal_solution_status == _FEASIBLE)
+        return bool(self._info.primal_solution_status == _FEASIBLE)
 
     def columns(self) -> Vector:
         """The decision columns (n,) of the last solve; `InnerSolveError` if it found none."""
@@ -221,7 +231,7 @@ class HotProgram:
 
     def _duals(self) -> highspy.HighsSolution:
         answer: highspy.HighsSolution = self._highs.getSolution()
-        if self._mixed or not answer.dual_valid or self._highs.getInfo().dual_solution_status != _FEASIBLE:
+        if self._mixed or not answer.dual_valid or self._info.dual_solution_status != _FEASIBLE:
             raise InnerSolveError("the last solve left no optimal duals")
         return answer
 

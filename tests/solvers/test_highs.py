@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import highspy
 import numpy as np
 import pyomo.environ as pyo
 import pytest
@@ -223,10 +224,10 @@ class Answers:
         self.run, self.left = hot._run, unknowns
         hot._run = self  # type: ignore[method-assign,assignment]
 
-    def __call__(self, started: float, time_limit: float | None) -> str:
+    def __call__(self, started: float, time_limit: float | None) -> object:
         answer = self.run(started, time_limit)
         self.left -= 1
-        return "kUnknown" if self.left >= 0 else answer
+        return highspy.HighsModelStatus.kUnknown if self.left >= 0 else answer
 
 
 @pytest.fixture
