@@ -43,7 +43,7 @@ _OUTCOMES: Mapping[object, Status] = {
     if name in _OUTCOME_NAMES
 }
 _NO_VALUE: Mapping[Status, float] = {"infeasible": np.inf, "unbounded": -np.inf}
-DENSE_ENTRIES = 50_000
+DENSE_ENTRIES = 50_000  # up to this size a data matrix is kept dense
 _FEASIBLE = 2  # HiGHS's kSolutionStatusFeasible
 _REMEDIES: Mapping[str, Mapping[str, object]] = {
     "cold_start": {},
@@ -64,9 +64,7 @@ class Optimum:
 
     status: Status
     value: float  # [money] cost of the best columns found; +inf if infeasible, nan if none were found
-    bound: (
-        float  # [money] proven lower bound on the least cost, −inf where nothing is proven; `value` for an optimal LP
-    )
+    bound: float  # [money] proven lower bound on the least cost; `value` at a linear optimum, −inf if nothing is proven
 
     def require(self, purpose: str) -> Optimum:
         """This, if it is optimal; else `InnerSolveError` naming the purpose."""
