@@ -29,7 +29,7 @@ dev: $(VENV)/.dev ## Install what tests and checks need as well
 demo: setup ## Train a policy for an example supply network and recommend today's orders (minutes)
 	@$(BIN)/python examples/demo.py
 
-serve: setup ## Run Herenow on this machine until Ctrl-C, data in ./herenow-data
+serve: setup ## Run Herenow on http://127.0.0.1:8000 until Ctrl-C
 	@$(BIN)/herenow serve
 
 test: dev ## Run every test, with its own Redis and PostgreSQL
@@ -55,7 +55,7 @@ fast:
 bench: dev ## Run the slow training checks against known optima (tens of minutes)
 	$(BIN)/python -m pytest -m slow
 
-clean: ## Remove the virtual environment and caches (never ./herenow-data)
+clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache *.egg-info build
 
 # Stamps: reinstall only when pyproject.toml is newer than the last install.

@@ -65,7 +65,7 @@ def _unreferenced(session: Session, storage: Storage, now: datetime) -> Iterator
 
 
 def _old_jobs(session: Session, storage: Storage, now: datetime, job_age: timedelta) -> Iterator[Path]:
-    finished = dict(session.execute(select(JobRow.id, JobRow.finished_at)).tuples())
+    finished = {job_id: end for job_id, end in session.execute(select(JobRow.id, JobRow.finished_at))}
     for folder in (storage.root / "jobs").glob("job_*"):
         if not is_id(folder.name, "job"):
             continue

@@ -42,6 +42,7 @@ def train(
         reason = chosen.refuses(problem, instance, values)
         if reason:
             refuse("solver_refuses", "--solver", f"{chosen.name} does not serve this instance: {reason}")
+        seconds = parse_duration(time_limit) if time_limit else None
         request = TrainRequest(
             problem=problem,
             instance=instance,
@@ -49,7 +50,6 @@ def train(
             seed=secrets.randbelow(2**31) if seed is None else seed,
             device=_device(device, threads),
         )
-        seconds = parse_duration(time_limit) if time_limit else None
         _report(_run(chosen, request, seconds), out_folder, as_json)
 
 
