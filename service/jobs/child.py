@@ -22,7 +22,7 @@ from service.db.session import Database
 from service.errors import problem
 from service.jobs import lifecycle, repository
 from service.jobs.lifecycle import LeaseLost
-from service.jobs.process import EXIT_LEASE_LOST, EXIT_RELEASED, Order
+from service.jobs.process import BEAT, BEGUN, EXIT_LEASE_LOST, EXIT_RELEASED, Order
 from service.jobs.reporting import Reporter
 from service.storage import Storage
 
@@ -37,13 +37,14 @@ def main() -> None:
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
     order = Order.read(sys.stdin.buffer.readline())
     die_with(order.parent)
-    threading.Thread(target=_beat, args=(int(sys.argv[1]),), name="beat", daemon=True).start()
-    code = carry_out(order, sys.stdin.buffer)
+    beats = int(sys.argv[1])
+    threading.Thread(target=_beat, args=(beats,), name="beat", daemon=True).start()
+    code = carry_out(order, sys.stdin.buffer, beats)
     sys.stdout.flush()
     os._exit(code)  # all is written: winding torch and its threads down would only keep the worker waiting
 
 
-def carry_out(order: Order, wishes: BinaryIO) -> int:
+def carry_out(order: Order, wishes: BinaryIO, beats: int) -> int:
     """Work on the job until it ends, is given back, or is no longer ours; returns the exit code."""
     from service.jobs.work import Control, Released, Task, work  # here, for the beat must not wait for torch
 
@@ -60,6 +61,7 @@ def carry_out(order: Order, wishes: BinaryIO) -> int:
     task = Task(job, instance, order.lease, order.settings, database, storage, reporter, control)
     log.info("attempt %d of job %s (%s %s)", order.lease.attempt, job.id, job.kind, job.solver or "")
     reporter.start()
+    os.write(beats, BEGUN)
     try:
         work(task)
     except Released:
@@ -122,7 +124,7 @@ def _beat(descriptor: int) -> None:
     """A byte a second for the worker; without a reader there is no worker, and no reason to go on."""
     while True:
         try:
-            os.write(descriptor, b".")
+            os.write(descriptor, BEAT)
         except OSError:
             _leave()
         time.sleep(BEAT_SECONDS)

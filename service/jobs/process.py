@@ -1,7 +1,8 @@
 """The child process of a job, as its worker holds it, and what the two say to each other.
 
 Worker → child on stdin: one JSON line with the order, then a line for each wish (`cancel`, `release`, `time-limit`).
-Child → worker on a pipe: a byte a second, as long as its interpreter runs. stdout and stderr are the job's log.
+Child → worker on a pipe: a byte a second as long as its interpreter runs, and another one when it has loaded what it
+needs and the work begins. stdout and stderr are the job's log.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from service.jobs.repository import Lease
 from service.settings import Settings
 
 EXIT_RELEASED = 75  # the child gave the job up at a checkpoint, as asked
+BEAT, BEGUN = b".", b"!"
 EXIT_LEASE_LOST = 76  # the job is another worker's by now
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -70,7 +72,8 @@ class ChildProcess:
                 start_new_session=True,
             )
         os.close(child_end)
-        self.last_beat = time.monotonic()
+        self.started = self.last_beat = time.monotonic()
+        self.begun: float | None = None  # when the work itself began
         self._terminated = False
         self._send(order.line())
 
@@ -128,8 +131,11 @@ class ChildProcess:
 
     def _hear(self) -> None:
         with suppress(BlockingIOError):
-            if os.read(self._beats, 4096):
+            heard = os.read(self._beats, 4096)
+            if heard:
                 self.last_beat = time.monotonic()
+            if BEGUN in heard:
+                self.begun = self.last_beat
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):  # it is gone already

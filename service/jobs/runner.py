@@ -95,13 +95,13 @@ class Attempt:
         self._elapsed_before = job.elapsed_seconds
         self._stopping = stopping
         self._ending: Ending | None = None
-        self._started = time.monotonic()
-        self._renew_at = self._look_at = self._started
+        self._begun: float | None = None  # what a process takes to start is not the job's time
+        self._renew_at = self._look_at = time.monotonic()
 
     @property
     def elapsed(self) -> float:
         """Seconds worked on the job, earlier attempts included."""
-        return self._elapsed_before + time.monotonic() - self._started
+        return self._elapsed_before + (time.monotonic() - self._begun if self._begun is not None else 0.0)
 
     def run(self) -> None:
         """Start the child and return when it is gone and the job's state says what became of it."""
@@ -119,6 +119,7 @@ class Attempt:
     def _watch(self, child: ChildProcess) -> int:
         while (code := child.wait(TICK_SECONDS)) is None:
             now = time.monotonic()
+            self._begun = child.begun
             if now >= self._renew_at:
                 self._renew_at = now + self._settings.heartbeat_seconds
                 self._patiently(self._renew)
@@ -153,7 +154,8 @@ class Attempt:
             self._ask(child, "time-limit", self._settings.term_seconds)
         if child.memory() > self._settings.job_memory_mb * 2**20:
             self._end(child, "memory-limit")
-        if now - child.last_beat > self._settings.silence_seconds:
+        late = child.begun is None and now - child.started > self._settings.start_seconds
+        if late or now - child.last_beat > self._settings.silence_seconds:
             self._end(child, "silence")
 
     def _ask(self, child: ChildProcess, reason: str, grace: float) -> None:

@@ -25,7 +25,7 @@ MAX_NAME = 63
 
 
 def submit(
-    session: Session, settings: Settings, asked: TrainJob | EvaluateJob | SolveJob, key_id: str | None
+    session: Session, settings: Settings, asked: TrainJob | EvaluateJob | SolveJob, key_id: str | None = None
 ) -> JobRow:
     """Check what is asked and queue it in this transaction, together with the bell it is owed.
 

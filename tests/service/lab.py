@@ -14,7 +14,7 @@ from pydantic import Field
 
 from models.core import Instance, NetworkSize, Problem
 from models.lazy import torch
-from solvers.core import Callbacks, Config, Diverged, InnerSolveError, Solver, SolveResult, TrainRequest, TrainResult
+from solvers.core import Callbacks, Config, Solver, SolveResult, TrainRequest, TrainResult
 
 PLUGINS = "tests.service.lab:LAB,tests.service.lab:LAB_PROGRAM"
 SIZE = NetworkSize(width=8, depth=1)
@@ -24,7 +24,7 @@ SECRET = "what-an-exception-says-stays-in-the-log"
 class LabConfig(Config):
     """What to do, and when."""
 
-    behaviour: Literal["train", "raise", "diverge", "exit", "signal", "hog", "hang", "freeze"] = "train"
+    behaviour: Literal["train", "raise", "signal", "hog", "hang", "freeze"] = "train"
     at: int = Field(2, ge=0, description="Iteration at which to misbehave.")
     iterations: int = Field(5, ge=1)
     pace: float = Field(0.02, ge=0, description="Seconds an iteration takes.")
@@ -33,7 +33,7 @@ class LabConfig(Config):
 class LabProgramConfig(Config):
     """How the program ends."""
 
-    status: Literal["optimal", "infeasible", "unsolved"] = "optimal"
+    status: Literal["optimal", "infeasible"] = "optimal"
 
 
 def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
@@ -50,10 +50,11 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
         time.sleep(config.pace)
         callbacks.on_checkpoint({"iteration": done, "weights": policy.state_dict()})
         callbacks.on_iteration(done, config.iterations, {"cost": 10.0 / done, "best_cost": 10.0 / done})
-        if done == config.at:
+        if done >= config.at:
             _misbehave(config.behaviour)
-        if callbacks.should_stop():
-            stopped_by = "request"
+        late = request.time_limit is not None and time.monotonic() - began >= request.time_limit
+        if late or callbacks.should_stop():
+            stopped_by = "time_limit" if late else "request"
             break
     curve = [{"iteration": float(done), "cost": 10.0 / done, "best_cost": 10.0 / done, "seconds": 0.0}]
     return TrainResult(policy, family, curve, done, time.monotonic() - began, stopped_by)  # type: ignore[arg-type]
@@ -63,10 +64,6 @@ def _misbehave(behaviour: str) -> None:
     match behaviour:
         case "raise":
             raise ValueError(SECRET)
-        case "diverge":
-            raise Diverged("the cost is no number (iteration 2)")
-        case "exit":
-            os._exit(7)
         case "signal":
             os.kill(os.getpid(), signal.SIGSEGV)
         case "hog":
@@ -89,8 +86,6 @@ def build(problem: Problem, instance: Instance, config: Any, family: str) -> Any
 def solve(problem: Problem, instance: Instance, config: Any, seed: int, callbacks: Callbacks) -> SolveResult:
     """End as the configuration says."""
     callbacks.on_phase("solving", 0.5)
-    if config.status == "unsolved":
-        raise InnerSolveError("the program could not be solved")
     return SolveResult(config.status, {"seed": seed})
 
 
