@@ -1,0 +1,165 @@
+"""Who may do what: keys, scopes, the open door of embedded mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from service.db.rows import ApiKeyRow
+from service.db.session import Database
+from service.keys import service as keys
+from tests.service.api_server import Server, example_document, make_settings, running
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that asks for keys."""
+    with running(make_settings(tmp_path_factory.mktemp("locked"), require_keys=True)) as server:
+        yield server
+
+
+def key_for(server: Server, *scopes: str, expires_in: timedelta | None = None) -> keys.NewKey:
+    with server.database.write() as session:
+        return keys.create(session, "tester", scopes, expires_in)
+
+
+def status(server: Server, key: str | None, method: str = "GET", path: str = "/v1/problems") -> int:
+    with server.client(key) as client:
+        return client.request(method, path, json=example_document() if method == "POST" else None).status_code
+
+
+class TestKeys:
+    def test_without_a_key_nothing_is_told(self, locked: Server) -> None:
+        with locked.client() as client:
+            answer = client.get("/v1/problems")
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
+        assert answer.json()["type"] == "/problems/unauthenticated"
+
+    @pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer", "Basic dXNlcjpwYXNz", "hnk_x", "Bearer \xe9"])
+    def test_a_key_that_is_none_is_refused(self, locked: Server, header: str) -> None:
+        with locked.client() as client:
+            answer = client.get("/v1/problems", headers={"Authorization": header.encode("latin-1")})
+        assert answer.status_code == 401
+
+    def test_a_valid_key_is_let_in_and_its_use_noted(self, locked: Server) -> None:
+        key = key_for(locked, "read")
+        assert status(locked, key.secret) == 200
+        with locked.database.read() as session:
+            row = session.get(ApiKeyRow, key.id)
+            assert row is not None
+            assert row.last_used_at is not None
+
+    def test_only_a_digest_is_stored(self, locked: Server) -> None:
+        key = key_for(locked, "read")
+        with locked.database.read() as session:
+            rows = session.scalars(select(ApiKeyRow)).all()
+        assert all(key.secret not in str(vars(row)) for row in rows)
+        assert len(key.secret) >= 40
+
+    def test_a_revoked_key_is_refused(self, locked: Server) -> None:
+        key = key_for(locked, "admin")
+        with locked.database.write() as session:
+            assert keys.revoke(session, key.id)
+        assert status(locked, key.secret) == 401
+
+    def test_an_expired_key_is_refused(self, locked: Server) -> None:
+        assert status(locked, key_for(locked, "admin", expires_in=timedelta(seconds=-1)).secret) == 401
+        assert status(locked, key_for(locked, "admin", expires_in=timedelta(hours=1)).secret) == 200
+
+    @pytest.mark.parametrize(
+        ("scope", "allowed", "refused"),
+        [
+            ("read", [("GET", "/v1/policies")], [("POST", "/v1/instances")]),
+            ("plan", [("GET", "/v1/recommendations")], [("POST", "/v1/instances")]),
+            ("train", [("GET", "/v1/jobs"), ("POST", "/v1/instances")], []),
+            ("admin", [("GET", "/v1/queue"), ("POST", "/v1/instances")], []),
+        ],
+    )
+    def test_scopes_say_what_a_key_may_do(
+        self, locked: Server, scope: str, allowed: list[tuple[str, str]], refused: list[tuple[str, str]]
+    ) -> None:
+        secret = key_for(locked, scope).secret
+        for method, path in allowed:
+            assert status(locked, secret, method, path) in (200, 201)
+        for method, path in refused:
+            assert status(locked, secret, method, path) == 403
+
+    def test_training_does_not_include_planning(self, locked: Server) -> None:
+        path = "/v1/policies/nobody/recommend"
+        with locked.client(key_for(locked, "train").secret) as client:
+            answer = client.post(path, json={})
+        assert answer.status_code == 403
+        assert 'scope="plan"' in answer.headers["WWW-Authenticate"]
+        with locked.client(key_for(locked, "plan").secret) as client:
+            assert client.post(path, json={}).status_code == 404
+
+    def test_probes_need_no_key(self, locked: Server) -> None:
+        assert status(locked, None, path="/healthz/live") == 200
+        assert status(locked, None, path="/problems/forbidden") == 200
+        assert status(locked, None, path="/metrics") == 401
+
+
+class TestRules:
+    """The functions behind the command line, on databases of both kinds."""
+
+    def test_keys_are_listed_without_their_secrets(self, database: Database) -> None:
+        with database.write() as session:
+            key = keys.create(session, "planner", ["plan", "read"], timedelta(days=1))
+            gone = keys.create(session, "gone", ["read"])
+            keys.revoke(session, gone.id)
+        with database.read() as session:
+            listed = keys.listed(session)
+        assert [(entry["name"], entry["valid"]) for entry in listed] == [("planner", True), ("gone", False)]
+        assert listed[0]["scopes"] == ["read", "plan"]
+        assert key.secret not in str(listed)
+
+    @pytest.mark.parametrize("scopes", [[], ["everything"], ["read", "root"]])
+    def test_a_key_needs_known_scopes(self, database: Database, scopes: list[str]) -> None:
+        with database.write() as session, pytest.raises(ValueError, match="scopes are"):
+            keys.create(session, "x", scopes)
+
+    def test_revoking_says_whether_there_was_a_key(self, database: Database) -> None:
+        with database.write() as session:
+            assert not keys.revoke(session, "key_01K9ZV6Q5RJ8XAMB4T0CWD3EFG")
+
+    def test_beyond_loopback_the_service_listens_only_with_keys(self, database: Database, tmp_path: Path) -> None:
+        abroad = make_settings(tmp_path, host="0.0.0.0")
+        asked = make_settings(tmp_path, require_keys=True)
+        with database.write() as session:
+            keys.check_may_listen(make_settings(tmp_path), session)
+            for settings in (abroad, asked):
+                with pytest.raises(keys.NoKeys):
+                    keys.check_may_listen(settings, session)
+            old = keys.create(session, "old", ["read"], timedelta(seconds=-1))
+            with pytest.raises(keys.NoKeys):
+                keys.check_may_listen(abroad, session)
+            keys.revoke(session, old.id)
+            keys.create(session, "new", ["read"])
+            keys.check_may_listen(abroad, session)
+
+    @pytest.mark.parametrize(
+        ("host", "is_open"),
+        [
+            ("127.0.0.1", True),
+            ("::1", True),
+            ("localhost", True),
+            ("0.0.0.0", False),
+            ("10.0.0.1", False),
+            ("x", False),
+        ],
+    )
+    def test_the_door_is_open_on_loopback_only(self, tmp_path: Path, host: str, is_open: bool) -> None:
+        door = keys.Door(make_settings(tmp_path, host=host))
+        assert door.is_open_to(httpx_client("127.0.0.1")) is is_open
+        assert door.is_open_to(httpx_client("192.0.2.7")) is False
+
+
+def httpx_client(host: str) -> object:
+    """A client address as the framework gives it."""
+    return httpx.URL(f"http://{host}")
