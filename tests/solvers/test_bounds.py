@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.core import Problem
+from models.core import NetworkSize, Problem
 from models.inventory_network import PROBLEM
 from models.inventory_network.program import network_program
 from models.program import LinearProgram
@@ -113,7 +113,7 @@ def test_no_policy_costs_less_in_any_scenario(which: Any, rule: str) -> None:
     if family.refuses(net) is not None:
         pytest.skip(str(family.refuses(net)))
     sample = Sample()
-    roll_out(simulator, family.build(net, simulator, None), chunk, sample)
+    roll_out(simulator, family.build(net, simulator, NetworkSize()), chunk, sample)
     bounds = perfect_information_values(PROBLEM, net, simulator, chunk.state, chunk.noise, QUIET)
     assert (bounds <= sample.total + 1e-5 * (1 + np.abs(sample.total))).all()
 

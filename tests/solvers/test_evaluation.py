@@ -111,7 +111,7 @@ class TestChecks:
         assert samples[0].total.tolist() == pytest.approx(samples[1].total.tolist())
 
     def test_components_add_up_to_the_mean(self):
-        instance, simulator, policies = base_stock("eight-nodes-backlog", s=60.0)
+        instance, _, policies = base_stock("eight-nodes-backlog", s=60.0)
         document, _ = certify(INVENTORY, instance, policies, 1, Callbacks(), scenarios=256)
         assert sum(document["policy"]["components"].values()) == pytest.approx(document["policy"]["mean_cost"])
 
