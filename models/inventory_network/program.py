@@ -163,13 +163,13 @@ class _Period:
         m, nodes, lost = self.block, self.lay.nodes, [k for k in self.stores if k not in self.backlogged]
         shipping = [k for k in self.stocking if self.leaving[k]]
         throttled = [k for k, node in enumerate(nodes) if self.leaving[k] and node.throughput_capacity is not None]
-        # Without landings `on_hand >= 0` says the same as "stock", without customers "shipping" does.
+        # Without landings `on_hand >= 0` says the same as "stock", without customers "shipping" does. Nothing says that
+        # backlog is cleared by what lands alone: stock left over had better been sold before.
         crowded = [k for k in self.stores if self.landing[k]]
         self._rows("shipping", shipping, lambda k, i: self._sum(self.leaving[k]) <= m.incoming_on_hand[i])
         self._rows("throughput", throttled, lambda k, i: self._sum(self.leaving[k]) <= nodes[k].throughput_capacity)
         self._rows("stock", crowded, lambda k, i: self._left(k) >= 0)
         self._rows("demand_limit", lost, lambda k, i: m.sold[i] <= m.demand[i])
-        self._rows("clearing", self.clearing, lambda k, i: m.cleared[i] <= self._sum(self.landing[k]))
         self._rows(
             "storage",
             self.limited,
