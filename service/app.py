@@ -16,7 +16,7 @@ from service import errors, openapi
 from service.api import include_routers
 from service.db.session import Database
 from service.decisions.serving import ServedPolicies
-from service.jobs.bell import Bell, CeleryBell, NoBell, make_celery
+from service.jobs.bell import make_bell
 from service.keys.service import Door
 from service.metrics import Metrics
 from service.middleware import Gate
@@ -50,17 +50,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.door = Door(settings)
     app.state.database = Database(settings.database)
     app.state.storage = Storage(settings.data_dir)
-    app.state.bell = _bell(settings)
+    app.state.bell = make_bell(settings)
     app.state.served = ServedPolicies(settings, metrics)
     metrics.watch_jobs(lambda: jobs_by_state(app.state.database))
     errors.install(app)
     include_routers(app, settings)
     openapi.install(app)
     return app
-
-
-def _bell(settings: Settings) -> Bell:
-    return CeleryBell(make_celery(settings)) if settings.broker_url else NoBell()
 
 
 def _is_probe(scope: Any) -> bool:
