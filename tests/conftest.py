@@ -15,7 +15,7 @@ import tests.typechecker  # noqa: F401 — the hook looks it up by name
 # Shapes and types of tensors are checked under pytest only; the hook must come before the first import of a room.
 install_import_hook(["models.networks", "models.inventory_network"], "tests.typechecker.checked")
 
-from service.db.migrate import upgrade  # noqa: E402
+from service.db.migrate import upgrade
 from service.db.session import Database
 from service.settings import Settings
 from service.storage import Storage
