@@ -185,7 +185,7 @@ def perfect_information(
         "kind": "perfect_information",
         "scenarios": len(found.values),
         "scenarios_wanted": config.scenarios,
-        "scenario_seed": drawn,
+        "seed": seed,
         "whole_numbers": config.whole_numbers,
         "free_warmup_stages": simulator.first_reported_stage,
         "relaxes": list(program.face.relaxes),
