@@ -3,9 +3,9 @@
     python -m benchmarks.over_http [--seeds 1] [--only one-store|eight-nodes] [--write benchmarks/over_http.md]
 
 Starts Herenow in embedded mode (one worker, one thread), posts each network, trains with HDPO's defaults and reads the
-certificate: items 1 and 2 of the inventory figures (one store, backlogged and lost; lead times 1 and 4; shortage costs 9
-and 39) against the newsvendor and value iteration, item 6 (eight nodes, four serial) against perfect information on the
-same scenarios. Costs are per period after the warm-up, intervals are 95 %.
+certificate: items 1 and 2 of the inventory figures (one store, backlogged and lost; lead times 1 and 4; shortage costs
+9 and 39) against the newsvendor and value iteration, item 6 (eight nodes, four serial) against perfect information on
+the same scenarios. Costs are per period after the warm-up, intervals are 95 %.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python -m benchmarks.recommend [--write benchmarks/recommend.md]
 
-The limit beside it: the time the policy itself takes in process on the same states, without HTTP, JSON or the audit row.
+The limit beside it: what the policy itself takes in process on the same states, without HTTP, JSON or the audit row.
 """
 
 from __future__ import annotations

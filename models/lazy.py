@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 def plugins(variable: str, kind: type[T]) -> list[T]:
-    """The values of `kind` that an environment variable names as `package.module:ATTRIBUTE,…`; TypeError if not of it."""
+    """The values of `kind` an environment variable names as `package.module:ATTRIBUTE,…`; TypeError if not of it."""
     found: list[T] = []
     for path in filter(None, os.environ.get(variable, "").split(",")):
         module, _, attribute = path.strip().partition(":")

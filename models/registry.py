@@ -1,6 +1,7 @@
 """The problems Herenow knows. A new problem is one folder and one line here.
 
-Problems of your own, kept outside this tree, are named by the environment: `HERENOW_PROBLEMS=package.module:ATTRIBUTE,…`.
+Problems of your own, kept outside this tree, are named by the environment:
+`HERENOW_PROBLEMS=package.module:ATTRIBUTE,…`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The algorithms Herenow knows. A new algorithm is one file and one line here.
 
-Algorithms of your own, kept outside this tree, are named by the environment: `HERENOW_SOLVERS=package.module:ATTRIBUTE,…`.
+Algorithms of your own, kept outside this tree, are named by the environment:
+`HERENOW_SOLVERS=package.module:ATTRIBUTE,…`.
 """
 
 from __future__ import annotations

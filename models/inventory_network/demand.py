@@ -54,5 +54,4 @@ def _correlation_root(size: int, correlation: float) -> Tensor:
 def _empirical(process: Empirical, stages: int, batch: int, generator: torch.Generator, like: Tensor) -> Tensor:
     history = torch.tensor(process.history).to(like).T.contiguous()  # (store, row)
     rows = torch.randint(len(process.history), (stages, batch), generator=generator, device=like.device)
-    paths: Tensor = history[:, rows]
-    return paths.permute(1, 0, 2)
+    return history.index_select(1, rows.flatten()).reshape(-1, stages, batch).permute(1, 0, 2)

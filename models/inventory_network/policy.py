@@ -15,7 +15,7 @@ from models.core import NetworkSize
 from models.dynamics import Policy, Stage
 from models.inventory_network.encoder import NetworkEncoder
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
-from models.networks import LaneConvolution, perceptron
+from models.networks import LaneConvolution, LanePair, perceptron
 
 
 class NetworkPolicy(Policy[NetworkState, Orders]):
@@ -89,7 +89,8 @@ class GraphPolicy(NetworkPolicy):
         self.embed_node = perceptron(1 + self.window + node_static.shape[1] + time, width, 1, width)
         self.embed_lane = nn.Linear(lane_static.shape[1] + 2 * time, width)
         self.convolutions = nn.ModuleList(LaneConvolution(width) for _ in range(self.rounds))
-        self.head = perceptron(3 * width, width, size.depth - 1, 1)
+        self.pair = LanePair(width)
+        self.head = perceptron(width, width, size.depth - 1, 1)
         cell_place = torch.tensor(
             [node * self.window + arrival for node, arrival in self.encoder.cells], dtype=torch.long
         )
@@ -110,13 +111,16 @@ class GraphPolicy(NetworkPolicy):
         return features
 
     def propose(self, state: NetworkState, stage: Stage) -> Orders:
-        time = self.encoder.time_left(stage, state.batch) if self.encoder.finite else None
+        # One stage for the whole batch: what depends on it alone is computed once and broadcast.
+        time = (
+            self.encoder.time_left(stage, 1 if isinstance(stage, int) else state.batch) if self.encoder.finite else None
+        )
         nodes = self.embed_node(self._node_features(state, time))
-        lanes = self.embed_lane(self._lane_features(state, time))
+        lanes = self.embed_lane(self._lane_features(time))
         for convolution in self.convolutions:
             nodes = convolution(nodes, lanes, self.edge_index, self.share_in, self.share_out)
-        ends = torch.cat((nodes[:, self.edge_index[0]], nodes[:, self.edge_index[1]], lanes), dim=-1)
-        return Orders(self.lane_scale * _nearly_positive(self.head(ends).squeeze(-1) + 1.0))
+        asked = self.head(self.pair(nodes, lanes, self.edge_index)).squeeze(-1)
+        return Orders(self.lane_scale * _nearly_positive(asked + 1.0))
 
     def _node_features(self, state: NetworkState, time: Tensor | None) -> Float[Tensor, "batch node feature"]:
         simulator, batch = self.simulator, state.batch
@@ -127,15 +131,15 @@ class GraphPolicy(NetworkPolicy):
         suppliers = len(simulator.layout.nodes) - simulator.num_nodes
         parts = [nn.functional.pad(dynamic, (0, 0, 0, suppliers)), self.node_static.expand(batch, -1, -1)]
         if time is not None:
-            parts.append(time[:, None, :1].expand(-1, len(simulator.layout.nodes), -1))
+            parts.append(time[:, None, :1].expand(batch, len(simulator.layout.nodes), -1))
         return torch.cat(parts, dim=-1)
 
-    def _lane_features(self, state: NetworkState, time: Tensor | None) -> Float[Tensor, "batch lane feature"]:
-        parts = [self.lane_static.expand(state.batch, -1, -1)]
-        if time is not None:
-            slack = time[:, 1:, None]
-            parts += [slack, (slack >= 0).to(slack)]
-        return torch.cat(parts, dim=-1)
+    def _lane_features(self, time: Tensor | None) -> Float[Tensor, "any_batch lane feature"]:
+        if time is None:
+            return self.lane_static[None]
+        slack = time[:, 1:, None]
+        static = self.lane_static.expand(len(time), -1, -1)
+        return torch.cat((static, slack, (slack >= 0).to(slack)), dim=-1)
 
 
 class BaseStockPolicy(NetworkPolicy):
@@ -192,7 +196,7 @@ class BaseStockPolicy(NetworkPolicy):
 
 
 def _nearly_positive(asked: Tensor) -> Tensor:
-    """Softplus, four times as sharp: straight where typical orders lie, so that order-up-to behaviour is held exactly."""
+    """Softplus, four times as sharp: straight where typical orders lie, so order-up-to behaviour is held exactly."""
     return nn.functional.softplus(asked, beta=4.0)
 
 

@@ -217,7 +217,8 @@ class NetworkView(View):
             held = f"holds {stock:.6g}" if stock >= 0 else f"owes {-stock:.6g}"
             sentences.append(
                 f"{node.id} {held} and has {under_way[k]:.6g} on the way; with {ordered:.6g} ordered now its position "
-                f"covers {cover:.1f} periods of mean demand ({flow:.4g} a period); an order takes up to {lead} to arrive."
+                f"covers {cover:.1f} periods of mean demand ({flow:.4g} a period); "
+                f"an order takes up to {lead} to arrive."
             )
         return sentences
 
