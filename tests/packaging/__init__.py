@@ -1,0 +1,1 @@
+"""Tests of what a newcomer and an operator touch: Makefile, README, container files."""
