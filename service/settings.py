@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     cancel_seconds: float = Field(default=60.0, gt=0, description="Grace for a cancelled job to keep its best policy.")
     stop_seconds: float = Field(default=20.0, gt=0, description="Grace between asking a job to stop and SIGTERM.")
     term_seconds: float = Field(default=5.0, gt=0, description="Grace between SIGTERM and SIGKILL.")
-    start_seconds: float = Field(default=120.0, gt=0, description="A child that has not begun to work by then is ended.")
+    start_seconds: float = Field(default=120.0, gt=0, description="Time a child has to begin its work.")
     silence_seconds: float = Field(default=120.0, gt=0, description="A child that reports nothing this long is ended.")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Log verbosity.")

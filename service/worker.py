@@ -17,7 +17,7 @@ from celery.exceptions import SecurityWarning
 
 from service.db.migrate import require_head
 from service.db.session import Database
-from service.jobs.bell import TASK, CeleryBell, make_celery
+from service.jobs.bell import TASK, make_bell, make_celery
 from service.jobs.reconciler import Reconciler
 from service.jobs.runner import Runner
 from service.settings import Settings
@@ -37,7 +37,7 @@ def run_worker(settings: Settings) -> int:
     storage.prepare()
     app = make_celery(settings)
     runner = Runner(settings, database, storage)
-    reconciler = Reconciler(settings, database, CeleryBell(app))
+    reconciler = Reconciler(settings, database, make_bell(settings))
 
     @app.task(name=TASK, ignore_result=True)
     def hear(job_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any, Protocol
 
 from celery import Celery
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 TASK = "herenow.bell"
 FILE_POLL_SECONDS = 0.2
+AWAY_SECONDS = 5.0
 
 
 class Bell(Protocol):
@@ -30,16 +32,20 @@ class Bell(Protocol):
 
 
 class CeleryBell:
-    """Rings through the broker."""
+    """Rings through the broker. One that does not answer is left alone for a while, so nobody waits for it in turn."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
+        self._silent_until = 0.0
 
     def ring(self, job_id: str) -> bool:
-        """Send the message, without waiting for a broker that is away."""
+        """Send the message, without waiting long for a broker that is away."""
+        if time.monotonic() < self._silent_until:
+            return False
         try:
             self._app.send_task(TASK, kwargs={"job_id": job_id}, ignore_result=True, retry=False)
         except (OperationalError, OSError) as error:
+            self._silent_until = time.monotonic() + AWAY_SECONDS
             log.warning("the bell for %s could not be rung now: %s", job_id, error)
             return False
         return True
@@ -54,8 +60,13 @@ class NoBell:
 
 
 def make_bell(settings: Settings) -> Bell:
-    """What the API rings; a process without a broker leaves ringing to the reconcilers."""
-    return CeleryBell(make_celery(settings)) if settings.broker_url else NoBell()
+    """What the API and the reconcilers ring; a process without a broker leaves ringing to the workers."""
+    if not settings.broker_url:
+        return NoBell()
+    app = make_celery(settings)
+    once = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "connect_retries_timeout": 1}
+    app.conf.broker_transport_options = {**app.conf.broker_transport_options, **once}
+    return CeleryBell(app)
 
 
 def make_celery(settings: Settings) -> Celery:

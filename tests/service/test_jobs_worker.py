@@ -217,43 +217,39 @@ class TestSolving:
         assert job.result == {"status": "infeasible", "document": {"seed": 3}}
 
 
-class TestEvaluating:
-    def test_policies_and_rules_are_compared(self, desk: Desk, submitted: dict[str, str], instance_id: str) -> None:
-        trained = desk.finished(submitted["train"])
-        job_id = desk.submit(
-            kind="evaluate", instance_id=instance_id, policies=["good:1"], rules=["base_stock"], scenarios=64, seed=1
-        )
-        job = desk.finished(job_id)
-        assert job.state == "succeeded", desk.tell(job_id)
+class TestUsingPolicies:
+    @pytest.fixture(scope="class")
+    def users(self, desk: Desk, submitted: dict[str, str], instance_id: str) -> tuple[str, str]:
+        """An evaluation of the trained policy, and a training that starts from it."""
+        desk.finished(submitted["train"])
+        compared = {"policies": ["good:1"], "rules": ["base_stock"], "scenarios": 64, "seed": 1}
+        trained = {"solver": "lab", "time_limit": LIMIT, "policy_name": "good", "warm_start": "good:1"}
+        evaluation = desk.submit(kind="evaluate", instance_id=instance_id, **compared)
+        return evaluation, desk.submit(kind="train", instance_id=instance_id, **trained)
+
+    def test_policies_and_rules_are_compared(
+        self, desk: Desk, submitted: dict[str, str], users: tuple[str, str]
+    ) -> None:
+        job = desk.finished(users[0])
+        assert job.state == "succeeded", desk.tell(job.id)
         with desk.database.read() as session:
             evaluation = session.get_one(EvaluationRow, job.evaluation_id)
         assert {entry["name"] for entry in evaluation.body["policies"]} == {"good:1", "base_stock"}
-        assert evaluation.body["policy_ids"] == {"good:1": trained.policy_id}
+        assert evaluation.body["policy_ids"] == {"good:1": desk.job(submitted["train"]).policy_id}
         assert evaluation.body["scenarios"] == 64
         assert len(evaluation.paths["good:1"]["cost"]["q50"]) == 8
-        assert desk.states(job_id) == ["queued", "starting", "running", "finalizing", "succeeded"]
+        assert desk.states(job.id) == ["queued", "starting", "running", "finalizing", "succeeded"]
 
-
-class TestVersions:
     def test_a_name_trained_again_gets_the_next_version(
-        self, desk: Desk, submitted: dict[str, str], instance_id: str
+        self, desk: Desk, submitted: dict[str, str], users: tuple[str, str]
     ) -> None:
-        first = desk.finished(submitted["train"])
-        job_id = desk.submit(
-            kind="train",
-            instance_id=instance_id,
-            solver="lab",
-            policy_name="good",
-            warm_start="good:1",
-            time_limit=LIMIT,
-        )
-        job = desk.finished(job_id)
-        assert job.state == "succeeded", desk.tell(job_id)
+        job = desk.finished(users[1])
+        assert job.state == "succeeded", desk.tell(job.id)
         with desk.database.read() as session:
             versions = session.scalars(select(PolicyRow.version).where(PolicyRow.name == "good")).all()
             card = session.get_one(PolicyRow, job.policy_id).card
         assert sorted(versions) == [1, 2]
-        assert card["warm_start"] == first.policy_id
+        assert card["warm_start"] == desk.job(submitted["train"]).policy_id
 
 
 def children_of(desk: Desk) -> list[int]:
