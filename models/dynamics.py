@@ -82,7 +82,6 @@ class Simulator(nn.Module, ABC, Generic[S, P, D, W]):
     num_stages: int
     first_reported_stage: int = 0  # costs before this stage warm the system up and are not reported
     discount: float = 1.0
-    cost_divisor: float = 1.0  # reported cost is the sum over reported stages divided by this (e.g. number of stores)
 
     @abstractmethod
     def initial(self, batch: int, generator: torch.Generator) -> S:

@@ -1,7 +1,7 @@
 """What is stored of a trained policy: weights and everything they are a function of, addressed by their content.
 
-An artifact is a folder `<root>/<2 hex>/<64 hex>/` with `weights.safetensors` and `artifact.json`. Its name is the SHA-256
-of both, checked on load. Nothing is ever unpickled.
+An artifact is a folder `<root>/<2 hex>/<64 hex>/` with `weights.safetensors` and `artifact.json`. Its name is the
+SHA-256 of both, checked on load. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class PolicyArtifact:
         return cls(weights=_below("weights/", tensors), training_range=_below("range/", tensors), **document)
 
     def restore(self) -> tuple[Problem, Instance, Policy[Any, Any]]:
-        """The problem, the instance and the trained policy, ready to decide; `ArtifactError` if it cannot be rebuilt."""
+        """The problem, the instance and the policy, ready to decide; `ArtifactError` if it cannot be rebuilt."""
         from solvers.registry import solver as find_solver
 
         try:

@@ -145,7 +145,7 @@ def reported_weights(simulator: Simulator[Any, Any, Any, Any]) -> Vector:
     """
     weights = simulator.discount ** np.arange(simulator.num_stages + 1, dtype=np.float64)
     weights[: simulator.first_reported_stage] = 0.0
-    return weights / simulator.cost_divisor
+    return weights
 
 
 def perfect_information_values(

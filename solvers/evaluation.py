@@ -157,7 +157,7 @@ def performance(simulator: Simulator[Any, Any, Any, Any], sample: Sample) -> dic
 
 
 def paired_difference(other: Floats, policy: Floats) -> dict[str, Any]:
-    """How much more `other` costs than `policy` on the same scenarios; `wins` is the share where the policy is cheaper."""
+    """What `other` costs more than `policy` on the same scenarios; `wins`: the share where the policy is cheaper."""
     mean, error = estimate(other - policy)
     return {"mean": mean, "ci95": interval(mean, error), "wins": float((policy < other).mean())}
 

@@ -10,7 +10,7 @@ Equation → function
   policy selection on a dev set             `train`: the weights with the least cost on validation scenarios are kept
 
 Deviations and why
-  * scenarios are drawn afresh for every step unless `training_scenarios` fixes their number: there is no training set to
+  * scenarios are drawn afresh for every step unless `training_scenarios` fixes their number: there is nothing to
     overfit; the fixed set reproduces the paper's sample-efficiency study
   * the learning rate follows a cosine to zero after a linear warm-up, instead of the best of three constant rates
   * the loss is divided by its own first value, so that the gradient clip means the same for any currency
@@ -74,7 +74,7 @@ class _Run:
 
 
 def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
-    """Train the configured policy family on the request's instance and return the best policy on validation scenarios."""
+    """Train the configured family on the request's instance; returns the policy best on validation scenarios."""
     config: HDPOConfig = request.config
     family = resolve_family(request.problem, request.instance, config)
     device = torch.device(request.device)
@@ -167,7 +167,7 @@ def _keep_best(
 
 
 def _validate(policy: Policy[Any, Any], simulator: Simulator[Any, Any, Any, Any], draws: _Draws) -> float:
-    """Mean cost per stage on the validation scenarios; infinite where it is not finite, so that it is never the best."""
+    """Mean cost per stage on the validation scenarios; infinite where not finite, so that it is never the best."""
     with torch.no_grad():
         cost = float(average_cost(simulator, policy, *draws.validation))
     return cost if math.isfinite(cost) else math.inf
@@ -200,9 +200,12 @@ class _Draws:
 
 
 def scenario_seed(seed: int, purpose: str) -> int:
-    """A generator seed for a purpose: training, validation and evaluation never share a scenario stream."""
+    """A generator seed for a purpose: training, validation and evaluation never share a scenario stream.
+
+    Below 2^53, so that every JSON reader holds it exactly.
+    """
     lane = {"training": 1, "validation": 2, "rules": 3, "evaluation": 4}[purpose]
-    return (seed * 2_654_435_761 + lane * 0x9E3779B97F4A7C15) % (1 << 63)
+    return (seed * 2_654_435_761 + lane * 0x9E3779B97F4A7C15) % (1 << 53)
 
 
 def learning_rate(config: HDPOConfig, iteration: int) -> float:

@@ -1,5 +1,7 @@
 """Sampling demand: paths (batch, stage, store), in node-major memory so that a stage is one contiguous block."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -46,12 +48,13 @@ def _correlation_root(size: int, correlation: float) -> Tensor:
 
     Its eigenvalues are 1 + (n−1)ρ on the diagonal direction and 1 − ρ on the rest.
     """
-    common = max(1 + (size - 1) * correlation, 0.0) ** 0.5
-    rest = max(1 - correlation, 0.0) ** 0.5
+    common = math.sqrt(max(1 + (size - 1) * correlation, 0.0))
+    rest = math.sqrt(max(1 - correlation, 0.0))
     return torch.eye(size) * rest + torch.full((size, size), (common - rest) / size)
 
 
 def _empirical(process: Empirical, stages: int, batch: int, generator: torch.Generator, like: Tensor) -> Tensor:
-    history = torch.tensor(process.history).to(like).T.contiguous()  # (store, row)
+    history = torch.tensor(process.history).to(like).t().contiguous()  # (store, row)
     rows = torch.randint(len(process.history), (stages, batch), generator=generator, device=like.device)
-    return history.index_select(1, rows.flatten()).reshape(-1, stages, batch).permute(1, 0, 2)
+    drawn: Tensor = history.index_select(1, rows.flatten()).reshape(-1, stages, batch)
+    return drawn.permute(1, 0, 2)

@@ -18,6 +18,7 @@ class NetworkEncoder(Encoder):
     """
 
     slot_cell: Tensor
+    cell_slot: Tensor
     scale: Tensor
     cell_scale: Tensor
     reach: Tensor
@@ -37,7 +38,9 @@ class NetworkEncoder(Encoder):
         self.periods = net.periods
         self.num_cells = len(cells)
         self.num_features = lay.num_stocking + len(cells) + (1 + lay.num_lanes if self.finite else 0)
+        self.single = len(cells) == len(slot_cells)  # every node has one supplier: nothing to sum
         self.register_buffer("slot_cell", torch.tensor(slot_cells, dtype=torch.long), persistent=False)
+        self.register_buffer("cell_slot", self.slot_cell.argsort(), persistent=False)
         self.register_buffer("scale", flow[nodes] * _cover(simulator), persistent=False)
         self.register_buffer(
             "cell_scale", flow[torch.tensor([c[0] for c in cells], dtype=torch.long)], persistent=False
@@ -51,6 +54,8 @@ class NetworkEncoder(Encoder):
 
     def arrivals(self, state: NetworkState) -> Float[Tensor, "batch cell"]:
         """Goods due at each node in each coming period over mean flow [periods of supply]."""
+        if self.single:
+            return state.pipeline.t().index_select(0, self.cell_slot).t() / self.cell_scale
         summed = state.pipeline.new_zeros(self.num_cells, state.batch).index_add(0, self.slot_cell, state.pipeline.t())
         return summed.t() / self.cell_scale
 

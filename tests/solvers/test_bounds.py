@@ -135,9 +135,9 @@ def test_no_random_orders_cost_less_than_the_bound(seed: int) -> None:
     assert (bounds <= sample.total + 1e-4 * (1 + np.abs(sample.total))).all()
 
 
-def test_weights_are_discounted_from_the_start_silent_in_warm_up_and_divided() -> None:
-    simulator: Any = SimpleNamespace(num_stages=4, first_reported_stage=2, discount=0.5, cost_divisor=2.0)
-    assert reported_weights(simulator).tolist() == [0, 0, 0.125, 0.0625, 0.03125]
+def test_weights_are_discounted_from_the_start_silent_in_warm_up() -> None:
+    simulator: Any = SimpleNamespace(num_stages=4, first_reported_stage=2, discount=0.5)
+    assert reported_weights(simulator).tolist() == [0, 0, 0.25, 0.125, 0.0625]
 
 
 def test_whole_numbers_make_a_tighter_bound() -> None:
