@@ -84,8 +84,10 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
     if request.warm_start is not None:
         policy.load_state_dict(dict(request.warm_start))
     stopped_by, run = _descend(policy, simulator, config, request, callbacks)
-    policy.load_state_dict(run.best_weights)
-    return TrainResult(policy.cpu(), family, run.curve, run.iteration, run.seconds, stopped_by)
+    # Rebuilt rather than moved: a policy trained on a GPU holds dynamics that live there too.
+    best = build(request.problem, request.instance, config, family)
+    best.load_state_dict({name: tensor.cpu() for name, tensor in run.best_weights.items()})
+    return TrainResult(best.eval(), family, run.curve, run.iteration, run.seconds, stopped_by)
 
 
 def average_cost(simulator: Simulator[Any, Any, Any, Any], policy: Policy[Any, Any], state: Any, noise: Any) -> Tensor:
