@@ -144,7 +144,7 @@ class Collection(BaseModel, Generic[Item]):
     next_cursor: str | None = Field(description="Pass it as `cursor` to get the next page; null when there is none.")
 
 
-def newest_first(session: Session, query: Select[tuple[Any]], row: Any, page: Page) -> tuple[list[Any], str | None]:
+def newest_first(session: Session, query: Select[Any], row: Any, page: Page) -> tuple[list[Any], str | None]:
     """One page of `query` over `row`, newest first, and the cursor of the next.
 
     Identifiers sort by the time they were made and never change, so an item is neither skipped nor met twice while

@@ -44,7 +44,7 @@ def _table(answer: Mapping[str, Any], view: View) -> tuple[Sequence[Column], lis
     if "decision" in answer:
         return view.columns, answer["decision"][view.lines_key]
     number = Column("_state", "state")
-    rows = [
+    rows: list[Mapping[str, Any]] = [
         {"_state": index, **line}
         for index, item in enumerate(answer["recommendations"])
         for line in item["decision"][view.lines_key]

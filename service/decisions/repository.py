@@ -15,7 +15,7 @@ def by_id(session: Session, recommendation_id: str, lock: bool = False) -> Recom
     return session.get(RecommendationRow, recommendation_id, with_for_update=lock or None)
 
 
-def matching(policy_id: str | None, outcome: str | None) -> Select[tuple[Any]]:
+def matching(policy_id: str | None, outcome: str | None) -> Select[Any]:
     """The query for recommendations of a policy or with an outcome; documents are left in the database."""
     row = RecommendationRow
     query = select(row).options(defer(row.request), defer(row.response), defer(row.archive))

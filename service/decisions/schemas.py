@@ -86,7 +86,7 @@ class RecommendColumns(_Answer):
     in_training_range: list[bool]
 
 
-OUTCOME_EXAMPLES = [
+OUTCOME_EXAMPLES: list[Any] = [
     {"outcome": "accepted"},
     {"outcome": "overridden", "decision": {"note": "half of what was recommended"}, "note": "Supplier on holiday."},
 ]

@@ -17,7 +17,7 @@ def by_id(session: Session, evaluation_id: str) -> EvaluationRow | None:
     )
 
 
-def matching(instance_id: str | None, job_id: str | None) -> Select[tuple[Any]]:
+def matching(instance_id: str | None, job_id: str | None) -> Select[Any]:
     """The query for evaluations on an instance or by a job; documents are left in the database."""
     query = select(EvaluationRow).options(defer(EvaluationRow.body), defer(EvaluationRow.paths))
     if instance_id is not None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.ids import ID_PATTERN, NAME_PATTERN
 from service.jobs.schemas import MAX_SCENARIOS, MAX_SEED, Duration, EvaluateJob, Ref
 
-EXAMPLES = [
+EXAMPLES: list[Any] = [
     {"instance_id": "ins_01K9ZV6Q5RJ8XAMB4T0CWD3EFG", "policies": ["north-stores"], "scenarios": 1024, "seed": 7}
 ]
 

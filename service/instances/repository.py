@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Select, exists, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from service.db.rows import EvaluationRow, InstanceRow, JobRow, PolicyRow
@@ -20,7 +20,7 @@ def by_digest(session: Session, digest: str) -> InstanceRow | None:
     return session.scalar(select(InstanceRow).where(InstanceRow.digest == digest))
 
 
-def matching(problem: str | None, name: str | None) -> Select[tuple[Any]]:
+def matching(problem: str | None, name: str | None) -> Select[Any]:
     """The query for instances of a problem, of a name, or all."""
     query = select(InstanceRow)
     if problem is not None:
@@ -32,7 +32,7 @@ def matching(problem: str | None, name: str | None) -> Select[tuple[Any]]:
 
 def used_by(session: Session, instance_id: str) -> list[str]:
     """What kinds of record refer to the instance."""
-    kinds = {"jobs": JobRow, "policies": PolicyRow, "evaluations": EvaluationRow}
+    columns = {"jobs": JobRow.instance_id, "policies": PolicyRow.instance_id, "evaluations": EvaluationRow.instance_id}
     return [
-        kind for kind, row in kinds.items() if session.scalar(select(exists().where(row.instance_id == instance_id)))
+        kind for kind, column in columns.items() if session.scalar(select(column).where(column == instance_id).limit(1))
     ]

@@ -22,7 +22,7 @@ class PolicyKey:
     artifact_digest: str
 
 
-def _named(query: Select[Any], ref: str) -> Select[Any]:
+def _named(query: Any, ref: str) -> Any:
     """The query narrowed to what `ref` (an id, a name, or name:version) means."""
     if is_id(ref):
         return query.where(PolicyRow.id == ref)
@@ -43,16 +43,16 @@ def key_by_ref(session: Session, ref: str) -> PolicyKey | None:
     """As `by_ref`, reading only the key."""
     columns = select(PolicyRow.id, PolicyRow.name, PolicyRow.version, PolicyRow.artifact_digest)
     found = session.execute(_named(columns, ref)).one_or_none()
-    return PolicyKey(*found) if found is not None else None
+    return PolicyKey(*tuple(found)) if found is not None else None
 
 
 def newest_keys(session: Session, limit: int) -> list[PolicyKey]:
     """The keys of the newest policies."""
     columns = select(PolicyRow.id, PolicyRow.name, PolicyRow.version, PolicyRow.artifact_digest)
-    return [PolicyKey(*found) for found in session.execute(columns.order_by(PolicyRow.id.desc()).limit(limit))]
+    return [PolicyKey(*tuple(found)) for found in session.execute(columns.order_by(PolicyRow.id.desc()).limit(limit))]
 
 
-def matching(name: str | None, problem: str | None, instance_id: str | None, solver: str | None) -> Select[tuple[Any]]:
+def matching(name: str | None, problem: str | None, instance_id: str | None, solver: str | None) -> Select[Any]:
     """The query for policies of a name, a problem, an instance or a solver; cards are left in the database."""
     query = select(PolicyRow).options(defer(PolicyRow.card))
     wanted = ((PolicyRow.name, name), (PolicyRow.problem, problem), (PolicyRow.instance_id, instance_id))

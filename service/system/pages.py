@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -17,7 +17,9 @@ from service.version import VERSION
 
 router = APIRouter(tags=["service"], route_class=StrictRoute)
 
-_HTML = {200: {"content": {"text/html": {"schema": {"type": "string"}}}, "description": "As JSON, or as a page."}}
+_HTML: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/html": {"schema": {"type": "string"}}}, "description": "As JSON, or as a page."}
+}
 
 
 @router.get("/problems", response_model=list[ProblemType], responses=_HTML)
