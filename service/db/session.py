@@ -27,7 +27,7 @@ class Database:
     def __init__(self, url: str, pool_size: int = 10) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _sqlite(self.url) if self.is_sqlite else _server(self.url, pool_size)
+        self.engine = _sqlite(self.url, pool_size) if self.is_sqlite else _server(self.url, pool_size)
         self._writer = self.engine.execution_options(immediate=True)
         self._reader = self.engine.execution_options(immediate=False, postgresql_readonly=True)
 
@@ -49,13 +49,14 @@ class Database:
 
 
 def _server(url: Any, pool_size: int) -> Engine:
-    return create_engine(url, pool_pre_ping=True, pool_size=pool_size, max_overflow=20, json_serializer=_dumps)
+    return create_engine(url, pool_pre_ping=True, pool_size=pool_size, max_overflow=40, json_serializer=_dumps)
 
 
-def _sqlite(url: Any) -> Engine:
+def _sqlite(url: Any, pool_size: int) -> Engine:
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, json_serializer=_dumps, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    connect = {"timeout": BUSY_TIMEOUT_MS / 1000}
+    engine = create_engine(url, pool_size=pool_size, max_overflow=40, json_serializer=_dumps, connect_args=connect)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

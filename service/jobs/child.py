@@ -18,11 +18,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, BinaryIO
 
+from sqlalchemy.exc import OperationalError
+
 from service.db.session import Database
 from service.errors import problem
 from service.jobs import lifecycle, repository
 from service.jobs.lifecycle import LeaseLost
-from service.jobs.process import BEAT, BEGUN, EXIT_LEASE_LOST, EXIT_RELEASED, Order
+from service.jobs.process import BEAT, BEGUN, EXIT_DATABASE_AWAY, EXIT_LEASE_LOST, EXIT_RELEASED, Order
 from service.jobs.reporting import Reporter
 from service.storage import Storage
 
@@ -72,6 +74,9 @@ def carry_out(order: Order, wishes: BinaryIO, beats: int) -> int:
     except LeaseLost:
         log.warning("the job is another worker's by now")
         return EXIT_LEASE_LOST
+    except OperationalError:
+        traceback.print_exc()
+        return EXIT_DATABASE_AWAY  # no fault of the job's: its worker has it tried again
     except BaseException as error:
         traceback.print_exc()
         return _fail(database, order, reporter, error)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from service.db.rows import EvaluationRow, InstanceRow, JobRow, PolicyRow
@@ -20,6 +22,8 @@ from service.jobs.service import joined_name
 from solvers.artifact import PolicyArtifact
 
 MAX_TRIES = 10
+
+log = logging.getLogger(__name__)
 
 
 class Unfit(RuntimeError):
@@ -123,19 +127,23 @@ def store(database: Database, lease: Lease, job: JobRow, instance: InstanceRow, 
         state = "cancelled" if now.state == "cancelling" else "succeeded"
         lifecycle.finish(session, lease, state, **columns)
 
-    _again_on_conflict(database, write)
+    _insistently(database, write)
 
 
-def _again_on_conflict(database: Database, write: Callable[[Session], None]) -> None:
-    """Two jobs may end with the same policy name at once: the loser takes the next version."""
-    for attempt in range(1, MAX_TRIES + 1):
+def _insistently(database: Database, write: Callable[[Session], None]) -> None:
+    """Work of an hour is not lost to a moment's trouble: a database that is busy is asked again, and of two jobs that
+    end with the same policy name at once the later takes the next version.
+    """
+    for tries in range(1, MAX_TRIES + 1):
         try:
             with database.write() as session:
                 write(session)
             return
-        except IntegrityError:
-            if attempt == MAX_TRIES:
+        except (IntegrityError, OperationalError) as error:
+            if tries == MAX_TRIES:
                 raise
+            log.warning("the outcome is written again: %s", type(error).__name__)
+            time.sleep(0.1 if isinstance(error, IntegrityError) else 1.0)
 
 
 def _number(session: Session, row: PolicyRow) -> None:

@@ -24,9 +24,10 @@ import psutil
 from service.jobs.repository import Lease
 from service.settings import Settings
 
+EXIT_DATABASE_AWAY = 74  # the database did not answer
 EXIT_RELEASED = 75  # the child gave the job up at a checkpoint, as asked
-BEAT, BEGUN = b".", b"!"
 EXIT_LEASE_LOST = 76  # the job is another worker's by now
+BEAT, BEGUN = b".", b"!"
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 

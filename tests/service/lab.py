@@ -69,8 +69,8 @@ def _misbehave(behaviour: str) -> None:
         case "hog":
             hoard = []
             while True:
-                hoard.append(os.urandom(2**22))
-                time.sleep(0.001)
+                hoard.append(b"x" * 2**24)
+                time.sleep(0.01)
         case "hang":
             while True:
                 time.sleep(0.05)

@@ -23,8 +23,10 @@ from tests.service.test_jobs_worker import small_document
 from tests.service.workers import Desk, Worker, eventually
 
 HDPO = {"iterations": 250, "batch_size": 32, "width": 8, "depth": 1, "validation_every": 10, "validation_scenarios": 32}
-TRAIN: dict[str, Any] = {"kind": "train", "solver": "hdpo", "seed": 5, "time_limit": "PT12S", "config": HDPO}
+TRAIN: dict[str, Any] = {"kind": "train", "solver": "hdpo", "seed": 5, "time_limit": "PT25S", "config": HDPO}
 LEASE_SECONDS = 4.0
+
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # what both do alike, shown on one
 
 
 @pytest.fixture(autouse=True)
@@ -77,13 +79,12 @@ def weights(desk: Desk, policy_id: str | None) -> dict[str, torch.Tensor]:
     return dict(PolicyArtifact.load(desk.storage.artifacts, digest).weights)
 
 
+@on_sqlite
 class TestKilledWorker:
     def test_its_job_goes_on_from_the_checkpoint_within_20_seconds(
-        self, desk: Desk, start: Callable[[], Worker], database: Database
+        self, desk: Desk, start: Callable[[], Worker]
     ) -> None:
         """And the policy is the one an undisturbed training gives."""
-        if not database.is_sqlite:
-            pytest.skip("the database's part is tested on both kinds elsewhere")
         instance_id = desk.instance(small_document())
         worker = start()
         job_id = desk.submit(instance_id=instance_id, **TRAIN)
@@ -115,12 +116,9 @@ class TestKilledWorker:
         assert other.stop() == 0
 
 
+@on_sqlite
 class TestStoppedWorker:
-    def test_its_job_is_given_back_and_goes_on(
-        self, desk: Desk, start: Callable[[], Worker], database: Database
-    ) -> None:
-        if not database.is_sqlite:
-            pytest.skip("the database's part is tested on both kinds elsewhere")
+    def test_its_job_is_given_back_and_goes_on(self, desk: Desk, start: Callable[[], Worker]) -> None:
         worker = start()
         job_id = desk.submit(instance_id=desk.instance(small_document()), **TRAIN)
         desk.at_checkpoint(job_id)
@@ -134,20 +132,17 @@ class TestStoppedWorker:
 
 
 class TestLostBells:
-    def test_a_job_nobody_was_told_of_is_found(
-        self, desk: Desk, start: Callable[[], Worker], database: Database
-    ) -> None:
+    def test_a_job_nobody_was_told_of_is_found(self, desk: Desk, start: Callable[[], Worker]) -> None:
         """On PostgreSQL too: the reconciler's rings are claimed in the database."""
         asked = {"kind": "solve", "solver": "lab_program", "seed": 1}
         job_id = desk.submit(rung=False, instance_id=desk.instance(small_document()), **asked)
         start()
         assert desk.finished(job_id).state == "succeeded"
 
+    @on_sqlite
     def test_a_broker_that_is_away_does_not_refuse_a_job(
         self, settings: Settings, database: Database, start: Callable[[], Worker]
     ) -> None:
-        if not database.is_sqlite:
-            pytest.skip("the broker's part")
         away = Desk(settings.model_copy(update={"broker_url": "redis+socket:///nowhere/redis.sock"}), database)
         began = time.monotonic()
         asked = {"kind": "solve", "solver": "lab_program", "seed": 1}
@@ -157,10 +152,9 @@ class TestLostBells:
         assert away.finished(job_id).state == "succeeded"
 
 
+@on_sqlite
 class TestFileBroker:
     def test_bells_ring_through_files(self, settings: Settings, database: Database, tmp_path: Path) -> None:
-        if not database.is_sqlite:
-            pytest.skip("the broker's part")
         folder = tmp_path / "messages"
         folder.mkdir()
         files = settings.model_copy(update={"broker_url": f"filesystem://{folder}", "reconcile_seconds": 60.0})

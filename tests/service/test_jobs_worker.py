@@ -27,7 +27,7 @@ from tests.service.api_server import example_document
 from tests.service.lab import LAB, LAB_PROGRAM, SECRET
 from tests.service.workers import Desk, Worker, eventually
 
-LIMIT = "PT10S"
+LIMIT = "PT25S"
 
 
 @pytest.fixture(scope="module")
@@ -217,16 +217,17 @@ class TestSolving:
         assert job.result == {"status": "infeasible", "document": {"seed": 3}}
 
 
-class TestUsingPolicies:
-    @pytest.fixture(scope="class")
-    def users(self, desk: Desk, submitted: dict[str, str], instance_id: str) -> tuple[str, str]:
-        """An evaluation of the trained policy, and a training that starts from it."""
-        desk.finished(submitted["train"])
-        compared = {"policies": ["good:1"], "rules": ["base_stock"], "scenarios": 64, "seed": 1}
-        trained = {"solver": "lab", "time_limit": LIMIT, "policy_name": "good", "warm_start": "good:1"}
-        evaluation = desk.submit(kind="evaluate", instance_id=instance_id, **compared)
-        return evaluation, desk.submit(kind="train", instance_id=instance_id, **trained)
+@pytest.fixture(scope="module")
+def users(desk: Desk, submitted: dict[str, str], instance_id: str) -> tuple[str, str]:
+    """An evaluation of the trained policy, and a training that starts from it."""
+    desk.finished(submitted["train"])
+    compared: dict[str, Any] = {"policies": ["good:1"], "rules": ["base_stock"], "scenarios": 64, "seed": 1}
+    trained: dict[str, Any] = {"solver": "lab", "time_limit": LIMIT, "policy_name": "good", "warm_start": "good:1"}
+    evaluation = desk.submit(kind="evaluate", instance_id=instance_id, **compared)
+    return evaluation, desk.submit(kind="train", instance_id=instance_id, **trained)
 
+
+class TestUsingPolicies:
     def test_policies_and_rules_are_compared(
         self, desk: Desk, submitted: dict[str, str], users: tuple[str, str]
     ) -> None:
