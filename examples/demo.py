@@ -52,7 +52,7 @@ def herenow(data_dir: Path) -> Iterator[str]:
             line = server.stdout.readline()
         late.cancel()
         if not line:
-            raise SystemExit(f"Herenow did not start; see {data_dir}/logs")
+            raise SystemExit("Herenow did not start; the reason stands above")
         yield json.loads(line)["url"]
     finally:
         late.cancel()
@@ -159,7 +159,7 @@ def show_orders(tour: Tour) -> None:
 def main() -> None:
     """Run the demo in a temporary folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--time-limit", default="PT4M", help="time limit of the training job (ISO-8601 duration)")
+    parser.add_argument("--time-limit", default="PT5M", help="time limit of the training job (ISO-8601 duration)")
     options = parser.parse_args()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="herenow-demo-") as folder, herenow(Path(folder)) as url:

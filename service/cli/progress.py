@@ -83,9 +83,12 @@ class RunDisplay:
 
     def _finish(self, name: str) -> None:
         """A phase is over: its clock stops. Training that was cut short keeps showing how far it came."""
+        task = self._bars.tasks[self._tasks[name]]
         if name != "training":
-            self._bars.update(self._tasks[name], completed=1.0)
-        self._bars.stop_task(self._tasks[name])
+            self._bars.update(task.id, completed=1.0)
+        elif task.completed < 1.0:
+            self._bars.update(task.id, note=task.fields["note"].rpartition("  ")[0] + "  ended early")
+        self._bars.stop_task(task.id)
 
 
 def _note(progress: Mapping[str, Any]) -> str:

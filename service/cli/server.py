@@ -128,7 +128,7 @@ def _check(settings: Settings) -> None:
     from kombu.exceptions import OperationalError
 
     from service.db.migrate import require_head
-    from service.worker import make_celery
+    from service.jobs.bell import make_celery
 
     with opened(settings.data_dir) as (_, database):
         require_head(database)
