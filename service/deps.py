@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Path, Query, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 from pydantic import BaseModel, Field
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
@@ -75,17 +76,31 @@ _bearer = HTTPBearer(
 )
 
 
-async def _caller(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> Caller:
-    if credentials is None:
-        if "authorization" not in request.headers and request.app.state.door.is_open_to(request.client):
+async def caller_of(request: Request) -> Caller:
+    """Who sends the request, looked up once; ApiError 401 for nobody."""
+    known: Caller | None = request.scope.get("herenow.caller")
+    if known is None:
+        known = request.scope["herenow.caller"] = await _authenticate(request)
+    return known
+
+
+async def _authenticate(request: Request) -> Caller:
+    header = request.headers.get("authorization")
+    if header is None:
+        if request.app.state.door.is_open_to(request.client):
             return LOCAL
         raise _unauthenticated("This service asks for an API key.")
-    caller = await run_in_threadpool(identify, database_of(request), credentials.credentials)
+    scheme, secret = get_authorization_scheme_param(header)
+    caller = None
+    if scheme.lower() == "bearer":
+        caller = await run_in_threadpool(identify, database_of(request), secret)
     if caller is None:
         raise _unauthenticated("The API key is unknown, revoked or expired.", 'error="invalid_token"')
     return caller
+
+
+async def _caller(request: Request, documented: Annotated[Any, Depends(_bearer)]) -> Caller:
+    return await caller_of(request)
 
 
 def _unauthenticated(detail: str, more: str = "") -> ApiError:

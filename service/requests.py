@@ -13,6 +13,7 @@ from fastapi import Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
+from service.deps import caller_of
 from service.errors import ApiError
 from service.strict_json import parse
 
@@ -49,6 +50,7 @@ class StrictRoute(APIRoute):
 
         async def strict(request: Request) -> Response:
             if takes_body:
+                await caller_of(request)  # nobody unknown makes the service read and parse a body
                 _check_media_type(request)
             return await handle(StrictRequest(request.scope, request.receive))
 

@@ -41,6 +41,11 @@ class TestKeys:
         assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
         assert answer.json()["type"] == "/problems/unauthenticated"
 
+    def test_nobody_unknown_has_a_body_read(self, locked: Server) -> None:
+        with locked.client() as client:
+            answer = client.post("/v1/instances", content=b"[" * 30_000, headers={"Content-Type": "text/plain"})
+        assert answer.status_code == 401
+
     @pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer", "Basic dXNlcjpwYXNz", "hnk_x", "Bearer \xe9"])
     def test_a_key_that_is_none_is_refused(self, locked: Server, header: str) -> None:
         with locked.client() as client:

@@ -102,3 +102,11 @@ def test_it_recommends(herenow: httpx.Client, policy: dict[str, Any]) -> None:
 def test_a_wrong_state_is_named(herenow: httpx.Client, policy: dict[str, Any]) -> None:
     answer = herenow.post(f"/v1/policies/{policy['id']}/recommend", json={"state": {"stock": -1}})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/state/stock")
+
+
+def test_the_contract_tests_pick_it_up() -> None:
+    """The tests of every registered problem run on this one too, unchanged."""
+    command = [sys.executable, "-m", "pytest", "tests/test_contracts.py", "-k", "newsstand", "-p", "no:cacheprovider"]
+    named = {"HERENOW_PROBLEMS": "tests.toy_problem:PROBLEM", "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(command, env={**os.environ, **named}, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert ran.returncode == 0, ran.stdout[-3000:]
