@@ -49,7 +49,7 @@ class Reconciler:
         self.ring()
 
     def recover(self) -> list[str]:
-        """Queue or end every job whose lease has run out; their ids."""
+        """Queue (and ring for) or end every job whose lease has run out; their ids."""
         with self._database.read() as session:
             lost = repository.expired(session, utcnow())
         done = []
@@ -61,6 +61,9 @@ class Reconciler:
                     "job %s lost its worker %s: %s", job.id, job.worker, "queued again" if requeued else "ended"
                 )
                 done.append(job.id)
+            if requeued and self._bell.ring(job.id):
+                with self._database.write() as session:
+                    repository.mark_rung(session, job.id, utcnow())
         return done
 
     def ring(self) -> list[str]:

@@ -352,12 +352,22 @@ class TestBells:
             thread.join()
         assert len(bell.rung) == 1
 
-    def test_a_recovered_job_is_rung_for(
-        self, database: Database, make_job: Callable, claim: Callable, reconciler: Reconciler
+    def test_a_recovered_job_is_rung_for_at_once(
+        self, database: Database, make_job: Callable, claim: Callable, reconciler: Reconciler, bell: RecordingBell
     ) -> None:
         lease = claim(make_job())
         expire(database, lease.job_id)
         reconciler.look()
+        assert bell.rung == [lease.job_id]
+
+    def test_and_again_if_the_broker_was_away(
+        self, database: Database, make_job: Callable, claim: Callable, reconciler: Reconciler, bell: RecordingBell
+    ) -> None:
+        lease = claim(make_job())
+        expire(database, lease.job_id)
+        bell.works = False
+        reconciler.look()
+        bell.works = True
         self.age(database, 2.0, rings=0)
         assert reconciler.ring() == [lease.job_id]
 
