@@ -15,7 +15,7 @@ from tests.cli.terminal import Serving, serving
 from tests.packaging.compose import ROOT
 
 README = (ROOT / "README.md").read_text()
-SECONDS = "PT15S"  # instead of the README's time limit
+SECONDS = "PT8S"  # instead of the README's time limit
 
 
 @pytest.fixture(scope="module")
