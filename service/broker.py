@@ -110,6 +110,11 @@ class EmbeddedBroker:
         """Process id of the server; None without one."""
         return self._process.pid if self._process is not None else None
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the broker runs; one made of files always does."""
+        return self._process is None or self._process.poll() is None
+
     def _start_redis(self, binary: RedisBinary) -> bool:
         socket = self._socket()
         socket.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ included, nothing of it stays behind.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -29,6 +30,9 @@ from service.settings import Settings
 from service.storage import Storage
 from service.supervision import Child, exclusive, terminal_interrupts_blocked
 
+log = logging.getLogger(__name__)
+
+BROKER_LOOK_SECONDS = 1.0
 DRAIN_SECONDS = 2  # for requests under way when a stop is asked for; event streams are cut then
 READY_SECONDS = 60.0
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
@@ -126,10 +130,33 @@ def _broker(settings: Settings) -> Iterator[tuple[Settings, str]]:
         return
     with terminal_interrupts_blocked():
         broker = EmbeddedBroker(settings.data_dir).start()
+    stop = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(broker, stop), name="keep-broker", daemon=True)
+    keeper.start()
     try:
         yield settings.model_copy(update={"broker_url": broker.url}), broker.description
     finally:
+        stop.set()
+        keeper.join()
         broker.stop()
+
+
+def _keep(broker: EmbeddedBroker, stop: threading.Event) -> None:
+    """Start the broker again when it ends unasked; without it no worker would hear of a job.
+
+    The kernel ends the new one with this thread, which lives as long as the broker should.
+    """
+    url = broker.url
+    while not stop.wait(BROKER_LOOK_SECONDS):
+        if broker.is_alive:
+            continue
+        log.error("the broker ended unasked; starting it again")
+        with terminal_interrupts_blocked():
+            broker.start()
+        if broker.url != url:
+            log.error("the broker cannot be started at %s again; stopping", url)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
 
 
 @contextmanager

@@ -69,6 +69,25 @@ def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
             pytest.fail("no new worker in 20 s")
 
 
+def test_a_broker_that_dies_is_started_again_and_jobs_go_on(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, httpx.Client(base_url=server.url, timeout=30) as client:
+        server.child("redis-server").kill()
+        example = client.get("/v1/problems/inventory_network/examples/one-store-lost").json()
+        instance = client.post("/v1/instances", json=example).json()["id"]
+        request = {"kind": "evaluate", "instance_id": instance, "rules": ["base_stock"], "scenarios": 16}
+        answer = client.post("/v1/jobs", json=request | {"time_limit": "PT2S"})
+        assert answer.status_code == 202
+        page = {"next_after": 0, "ended": False}
+        deadline = time.monotonic() + 60
+        while not page["ended"] and time.monotonic() < deadline:
+            wanted = {"after": page["next_after"], "wait": 5}
+            place = f"{answer.headers['Location']}/events"
+            page = client.get(place, params=wanted, headers={"Accept": "application/json"}).json()
+        assert client.get(answer.headers["Location"]).json()["state"] == "succeeded"
+        assert client.get("/healthz/ready").status_code == 200
+        server.family += [p for p in server.family[0].children(recursive=True) if p not in server.family]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_is_clean(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path) as server:
