@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,16 +12,20 @@ from typing import Any
 
 import pytest
 import torch
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
+from service.db.rows import PolicyRow
 from service.db.session import Database
-from service.jobs import checkpoint, lifecycle, repository
+from service.jobs import checkpoint, lifecycle, outcomes, repository
+from service.jobs.lifecycle import LeaseLost
 from service.jobs.process import Order
 from service.jobs.reporting import Reporter
 from service.jobs.repository import Lease
 from service.jobs.work import Control
 from service.settings import Settings
-from tests.service.test_jobs_lifecycle import claim, events_of, job_of, make_job  # noqa: F401 (fixtures)
+from solvers.artifact import PolicyArtifact
+from tests.service.test_jobs_lifecycle import events_of, job_of
 
 
 class TestCheckpoints:
@@ -76,7 +81,7 @@ class TestCheckpoints:
 
 class TestReports:
     @pytest.fixture
-    def lease(self, make_job: Callable[..., str], claim: Callable[..., Lease]) -> Lease:  # noqa: F811
+    def lease(self, make_job: Callable[..., str], claim: Callable[..., Lease]) -> Lease:
         return claim(make_job())
 
     @pytest.fixture
@@ -173,6 +178,71 @@ class TestControl:
         assert control.late
         assert control.should_stop()
         assert control.seconds_left == 0.0
+
+
+class TestOutcomes:
+    def test_jobs_that_end_at_once_get_versions_of_their_own(
+        self,
+        database: Database,
+        make_job: Callable[..., str],
+        claim: Callable[..., Lease],
+    ) -> None:
+        leases = [claim(make_job(policy_name="north"), f"w{i}") for i in range(6)]
+        gate = threading.Barrier(len(leases))
+
+        def end(lease: Lease) -> None:
+            job = job_of(database, lease.job_id)
+            with database.read() as session:
+                instance = repository.instance(session, job.instance_id)
+            assert instance is not None
+            gate.wait()
+            outcomes.store(database, lease, job, instance, trained())
+
+        threads = [threading.Thread(target=end, args=(lease,)) for lease in leases]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with database.read() as session:
+            rows = session.scalars(select(PolicyRow)).all()
+        assert sorted((row.name, row.version) for row in rows) == sorted(
+            (name, version) for name in ("north", "north-base_stock") for version in range(1, 7)
+        )
+        jobs = [job_of(database, lease.job_id) for lease in leases]
+        assert {job.state for job in jobs} == {"succeeded"}
+        rules = {row.id: row for row in rows if row.name != "north"}
+        for row in rows:
+            assert row.id in rules or row.card["better_rule"] in rules
+            assert row.recommended_for_use == (row.id in rules)
+
+    def test_nothing_is_kept_for_a_lost_lease(
+        self,
+        database: Database,
+        make_job: Callable[..., str],
+        claim: Callable[..., Lease],
+    ) -> None:
+        lease = claim(make_job(policy_name="north"))
+        job = job_of(database, lease.job_id)
+        with database.write() as session:
+            instance = repository.instance(session, job.instance_id)
+            lifecycle.give_back(session, lease)
+        assert instance is not None
+        with pytest.raises(LeaseLost):
+            outcomes.store(database, lease, job, instance, trained())
+        with database.read() as session:
+            assert session.scalars(select(PolicyRow)).all() == []
+
+
+def trained() -> outcomes.Trained:
+    """A learned policy that a rule beats, as if their artifacts were on disk."""
+
+    def kept(family: str, recommended: bool) -> outcomes.Kept:
+        certificate = {"recommended_for_use": recommended}
+        given: dict[str, Any] = {"weights": {}, "training_range": {}, "description": {}, "curve": [], "training": {}}
+        given |= {"problem": "p", "solver": "lab", "config": {}, "seed": 1, "instance": {}}
+        return outcomes.Kept(PolicyArtifact(family=family, certificate=certificate, **given), "sha256:" + "0" * 64)
+
+    return outcomes.Trained(kept("mlp", False), kept("base_stock", True), "finished")
 
 
 def test_an_order_survives_the_pipe(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.db.rows import InstanceRow, JobEventRow, JobRow, OutboxRow, utcnow
+from service.db.rows import JobEventRow, JobRow, OutboxRow, utcnow
 from service.db.session import Database
 from service.ids import new_id
 from service.jobs import lifecycle, repository
@@ -19,37 +19,6 @@ from service.jobs.lifecycle import LeaseLost
 from service.jobs.reconciler import Reconciler
 from service.jobs.repository import Lease
 from service.settings import Settings
-
-
-@pytest.fixture
-def make_job(database: Database) -> Callable[..., str]:
-    """Queue a job and say its id."""
-
-    def make(**changes: object) -> str:
-        given = {"id": new_id("job"), "kind": "train", "state": "queued", "solver": "lab", "config": {}, "seed": 1}
-        given |= {"request": {}, "time_limit_seconds": 60.0, "max_attempts": 2}
-        with database.write() as session:
-            row = InstanceRow(id=new_id("ins"), digest=new_id("ins"), problem="p", name="n", body={})
-            session.add(row)
-            session.flush()
-            job = JobRow(instance_id=row.id, **(given | changes))
-            repository.add(session, job)
-        return job.id
-
-    return make
-
-
-@pytest.fixture
-def claim(database: Database) -> Callable[..., Lease]:
-    """Claim a job for a worker."""
-
-    def claim(job_id: str, worker: str = "w1", seconds: float = 15.0) -> Lease:
-        with database.write() as session:
-            lease = lifecycle.claim(session, job_id, worker, seconds)
-        assert lease is not None
-        return lease
-
-    return claim
 
 
 class RecordingBell:
