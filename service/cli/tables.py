@@ -29,10 +29,12 @@ def _cost_table(rows: list[Mapping[str, Any]], document: Mapping[str, Any]) -> T
     word, sign = ("profit", -1.0) if earns else ("cost", 1.0)
     table = plain_table()
     table.add_column("policy", no_wrap=True)
-    for heading in (f"mean {word}", "± (95 %)", "per stage", "gap"):
+    for heading in (f"mean {word}", "± (95 %)", "per stage", *(["gap"] if bound else [])):
         table.add_column(heading, justify="right")
     for row in rows:
-        table.add_row(*_measured(row, bound, sign), style="bold" if row is rows[0] else "")
+        table.add_row(
+            *_measured(row, sign), *([_gap(row, bound)] if bound else []), style="bold" if row is rows[0] else ""
+        )
     if bound is not None:
         name = f"{bound['kind'].replace('_', ' ')} (bound)"
         figures = f"{sign * bound['value']:,.2f}", "", f"{sign * bound['value_per_stage']:,.4g}", ""
@@ -41,15 +43,13 @@ def _cost_table(rows: list[Mapping[str, Any]], document: Mapping[str, Any]) -> T
     return table
 
 
-def _measured(row: Mapping[str, Any], bound: Mapping[str, Any] | None, sign: float) -> list[str]:
+def _measured(row: Mapping[str, Any], sign: float) -> list[str]:
     margin = (row["ci95"][1] - row["ci95"][0]) / 2
     mean, per_stage = f"{sign * row['mean_cost']:,.2f}", f"{sign * row['mean_cost_per_stage']:,.4g}"
-    return [plain(row["name"].replace("_", " ")), mean, f"{margin:,.2f}", per_stage, _gap(row, bound)]
+    return [plain(row["name"].replace("_", " ")), mean, f"{margin:,.2f}", per_stage]
 
 
-def _gap(row: Mapping[str, Any], bound: Mapping[str, Any] | None) -> str:
-    if bound is None:
-        return ""
+def _gap(row: Mapping[str, Any], bound: Mapping[str, Any]) -> str:
     share = (row["mean_cost"] - bound["value"]) / max(abs(bound["value"]), 1e-12)
     return f"{share:.2%}" if share < 10 else "> 1000%"  # a bound near nothing says nothing as a percentage
 
@@ -57,7 +57,9 @@ def _gap(row: Mapping[str, Any], bound: Mapping[str, Any] | None) -> str:
 def verdict(certificate: Mapping[str, Any]) -> str:
     """One sentence on what the certificate shows."""
     if not certificate["rules"]:
-        return "There is no classical rule to compare with here, only the bound."
+        return "No classical rule was compared" + (
+            ", only the bound." if certificate["bound"] else ", and no bound found."
+        )
     best = certificate["rules"][0]  # cheapest first
     name, wins = best["name"].replace("_", " "), best["paired_difference"]["wins"]
     if not certificate["recommended_for_use"]:
