@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 
-FAST := not slow and not postgres
+FAST := not slow and not postgres and not processes
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev demo serve test check format lint types contracts fast bench clean

@@ -14,6 +14,8 @@ import pytest
 
 from tests.cli.terminal import Serving, say, say_json, serving
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:

@@ -15,6 +15,8 @@ from solvers.artifact import PolicyArtifact
 from tests.cli.terminal import COMMAND, say, say_json
 from tests.cli.test_words import STORE, store
 
+pytestmark = pytest.mark.processes
+
 STATE = {"period": 0, "on_hand": {"shop": 2}, "in_transit": []}
 
 

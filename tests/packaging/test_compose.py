@@ -122,6 +122,7 @@ def test_redis_keeps_its_queue_and_throws_nothing_away(composed_redis: str) -> N
 
 
 @pytest.mark.postgres
+@pytest.mark.processes
 def test_the_commands_work_together(postgres: Postgres, composed_redis: str, tmp_path: Path) -> None:
     """Migrate, first key, API, worker: as the file's head says, with every healthcheck, and one job through."""
     with postgres.database() as database_url:

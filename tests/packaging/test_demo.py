@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.packaging.compose import ROOT
+
+pytestmark = pytest.mark.processes
 
 
 def test_the_demo_ends_with_orders_and_leaves_nothing(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import pytest
 from tests.cli.terminal import Serving, serving
 from tests.packaging.compose import ROOT
 
+pytestmark = pytest.mark.processes
+
 README = (ROOT / "README.md").read_text()
 SECONDS = "PT8S"  # instead of the README's time limit
 
