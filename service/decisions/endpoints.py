@@ -33,7 +33,6 @@ from service.deps import (
     Writing,
     newest_first,
 )
-from service.errors import field_error
 from service.idempotency import TheOnce
 from service.ids import ID_PATTERN
 from service.negotiation import choose
@@ -67,13 +66,11 @@ def recommend(
     caller: MayPlan,
 ) -> Response:
     """Recommended decisions for one state or many: JSON, an aligned table (text/plain) or a spreadsheet (text/csv)."""
-    media_type = choose(request, render.FORMS)
     replayed = once.replay(caller.owner)
     if replayed is not None:
         return replayed
     wanted = asked.read(document, settings.max_states)
-    if wanted.form == "columns" and media_type != "application/json":
-        raise field_error("/states", "Columnar states are answered as application/json only; send a list for a table.")
+    media_type = choose(request, render.COLUMN_FORMS if wanted.form == "columns" else render.FORMS)
     with once.claimed(caller.owner):
         with database.read() as session:
             key = policies.get_key(session, ref)

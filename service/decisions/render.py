@@ -11,6 +11,7 @@ from typing import Any
 from models.view import Column, View
 
 FORMS = ("application/json", "text/plain", "text/csv")
+COLUMN_FORMS = ("application/json",)  # arrays are for programs; a list of states makes a table
 
 
 def as_json(answer: Mapping[str, Any]) -> bytes:

@@ -62,9 +62,11 @@ def matching(name: str | None, problem: str | None, instance_id: str | None, sol
     return query
 
 
-def instance_digest(session: Session, instance_id: str) -> str:
-    """The digest of an instance that exists."""
-    return session.scalars(select(InstanceRow.digest).where(InstanceRow.id == instance_id)).one()
+def instance_name(session: Session, instance_id: str) -> dict[str, str]:
+    """Id, name and digest of an instance that exists."""
+    columns = select(InstanceRow.name, InstanceRow.digest).where(InstanceRow.id == instance_id)
+    name, digest = session.execute(columns).one()
+    return {"id": instance_id, "name": name, "digest": digest}
 
 
 def used_by(session: Session, policy_id: str) -> list[str]:

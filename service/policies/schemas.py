@@ -24,14 +24,28 @@ class PolicySummary(BaseModel):
     created_at: datetime
 
 
+class InstanceName(BaseModel):
+    """The instance a policy was trained on."""
+
+    id: str
+    name: str
+    digest: str
+
+
 class PolicyCard(PolicySummary):
     """A policy's card: what it is, where it comes from, and the proof of what it is worth."""
 
     model_config = ConfigDict(extra="allow")
 
-    instance_digest: str
-    certificate: dict[str, Any] | None = Field(
-        default=None,
+    instance: InstanceName
+    config: dict[str, Any] = Field(description="The solver's configuration in full.")
+    seed: int
+    training: dict[str, Any] = Field(default={}, description="Seconds, device, iterations and what ended it.")
+    curve: list[dict[str, Any]] = Field(description="The learning curve: iteration, seconds, cost, best_cost.")
+    description: dict[str, Any] = Field(default={}, description="The policy in the planner's words, for a rule.")
+    better_rule: str | None = Field(default=None, description="The classical rule stored beside it that is cheaper.")
+    warm_start: str | None = Field(default=None, description="The policy whose weights training started from.")
+    certificate: dict[str, Any] = Field(
         description="Cost on scenarios training never saw, beside classical rules and a lower bound, on common random "
         "numbers.",
     )

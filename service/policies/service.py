@@ -38,7 +38,7 @@ def summary(row: PolicyRow) -> dict[str, Any]:
 
 def card(session: Session, row: PolicyRow) -> dict[str, Any]:
     """A policy's card: what training recorded, under what the row says for certain."""
-    return {**row.card, **summary(row), "instance_digest": repository.instance_digest(session, row.instance_id)}
+    return {**row.card, **summary(row), "instance": repository.instance_name(session, row.instance_id)}
 
 
 def delete(session: Session, ref: str) -> str:

@@ -135,6 +135,11 @@ class TestForms:
         answer = client.post(path, json={}, headers={"Accept": accept})
         assert (answer.status_code, answer.json()["type"]) == (406, "/problems/not-acceptable")
 
+    def test_columns_are_answered_as_columns_only(self, client: httpx.Client, path: str, today: dict[str, Any]) -> None:
+        body = {"states": {"on_hand": {node: [stock] for node, stock in today["on_hand"].items()}}}
+        assert client.post(path, json=body, headers={"Accept": "text/csv"}).status_code == 406
+        assert client.post(path, json=body, headers={"Accept": "text/csv, */*;q=0.1"}).status_code == 200
+
 
 class TestAuditTrail:
     def test_request_and_answer_are_kept(self, client: httpx.Client, path: str, today: dict[str, Any]) -> None:

@@ -37,7 +37,7 @@ class TestCard:
     def test_it_tells_origin_and_proof(self, client: httpx.Client, policy_id: str) -> None:
         card = client.get(f"/v1/policies/{policy_id}").json()
         instance = client.get(f"/v1/instances/{card['instance_id']}").json()
-        assert card["instance_digest"] == instance["digest"]
+        assert card["instance"] == {key: instance[key] for key in ("id", "name", "digest")}
         assert card["artifact_digest"].startswith("sha256:")
         assert card["certificate"]["policy"]["mean_cost"] == 1.0
         assert {"name", "version", "solver", "config", "seed", "curve", "recommended_for_use"} <= set(card)

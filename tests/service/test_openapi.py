@@ -148,7 +148,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
             *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
             *("--config-file", str(Path(__file__).with_name("schemathesis.toml"))),
             *("run", f"{server.url}/openapi.json", "-H", f"Authorization: Bearer {key}"),
-            *(("--max-examples", more) if more else ("--max-examples", "4", "--seed", "7")),
+            *(("--max-examples", more) if more else ("--max-examples", "2", "--seed", "7")),
             *("--continue-on-failure", "--generation-database", "none", "--no-color"),
         ]
         found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=170)

@@ -112,8 +112,8 @@ def test_nesting_may_be_as_deep_as_the_limit() -> None:
         parse(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
 
 
-def test_a_million_numbers_cost_little_more_than_reading_them() -> None:
-    body = json.dumps({"states": {"x": [[math.sqrt(i), i, "store100"] for i in range(200_000)]}}).encode()
+def test_many_numbers_cost_little_more_than_reading_them() -> None:
+    body = json.dumps({"states": {"x": [[math.sqrt(i), i, "store100"] for i in range(80_000)]}}).encode()
     strict = min(_seconds(parse, body) for _ in range(3))
     plain = min(_seconds(json.loads, body) for _ in range(3))
     assert strict < 2 * plain
