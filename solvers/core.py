@@ -42,6 +42,10 @@ class Diverged(RuntimeError):
     """Training produced non-finite costs or gradients and could not go on."""
 
 
+class WeightsDoNotFit(ValueError):
+    """Stored weights are not those of the policy they are asked to fill: another network, size or family."""
+
+
 class InnerSolveError(RuntimeError):
     """A mathematical program inside an algorithm could not be solved to the status it needs."""
 

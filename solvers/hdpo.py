@@ -31,7 +31,7 @@ from pydantic import Field
 
 from models.core import Instance, NetworkSize, Problem, Traits
 from models.lazy import torch
-from solvers.core import Callbacks, Config, Diverged, Solver, TrainRequest, TrainResult
+from solvers.core import Callbacks, Config, Diverged, Solver, TrainRequest, TrainResult, WeightsDoNotFit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,7 +82,7 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
     simulator = request.problem.simulator(request.instance, counts=False).to(device)
     policy = request.problem.family(family).build(request.instance, simulator, network_size(config)).to(device)
     if request.warm_start is not None:
-        policy.load_state_dict(dict(request.warm_start))
+        _fill(policy, request.warm_start)
     stopped_by, run = _descend(policy, simulator, config, request, callbacks)
     # Rebuilt rather than moved: a policy trained on a GPU holds dynamics that live there too.
     best = build(request.problem, request.instance, config, family)
@@ -216,6 +216,13 @@ def learning_rate(config: HDPOConfig, iteration: int) -> float:
         return config.learning_rate * (iteration + 1) / config.warmup_iterations
     done = (iteration - config.warmup_iterations) / max(config.iterations - config.warmup_iterations, 1)
     return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def _fill(policy: Policy[Any, Any], weights: Mapping[str, Tensor]) -> None:
+    try:
+        policy.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise WeightsDoNotFit("the weights to start from are of another network, size or family") from error
 
 
 def _copy(policy: Policy[Any, Any]) -> dict[str, Tensor]:

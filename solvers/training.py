@@ -11,7 +11,7 @@ from models.core import Instance, PolicyFamily, Problem
 from models.lazy import torch
 from solvers.artifact import PolicyArtifact, versions
 from solvers.certificate import certify
-from solvers.core import Callbacks, Solver, TrainRequest, TrainResult
+from solvers.core import Callbacks, Solver, TrainRequest, TrainResult, WeightsDoNotFit
 from solvers.evaluation import Scenarios, quantile_paths
 from solvers.hdpo import HDPO, HDPOConfig, scenario_seed, train
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Shares of a job's time: what training, rule tuning and the certificate may take at most.
 TRAINING_SHARE, RULES_SHARE, CERTIFICATE_SHARE = 0.7, 0.1, 0.2
 DEFAULT_CERTIFICATE_SECONDS = 60.0
-RULE_CONFIG = HDPOConfig(iterations=300, batch_size=256, learning_rate=0.05, validation_every=50)
+RULE_CONFIG = HDPOConfig(iterations=300, learning_rate=0.05, validation_every=50)
 RANGE_SCENARIOS = 1024
 
 
@@ -184,7 +184,7 @@ def run_evaluation(
     """Stored policies and freshly tuned rules on one instance, on common random numbers, beside the bound.
 
     Raises:
-        ArtifactError: a policy cannot be rebuilt. ValueError: a policy does not fit the instance.
+        ArtifactError: a policy cannot be rebuilt. WeightsDoNotFit: a policy does not fit the instance.
     """
     policies: dict[str, Policy[Any, Any]] = {}
     for name, artifact in artifacts.items():
@@ -203,15 +203,15 @@ def run_evaluation(
 
 
 def policy_on(artifact: PolicyArtifact, problem: Problem, instance: Instance) -> Policy[Any, Any]:
-    """A stored policy on an instance, its own or another of the same shape; ValueError if its weights do not fit."""
+    """A stored policy on an instance, its own or another of the same shape; WeightsDoNotFit if it is not."""
     from solvers.registry import solver as find_solver
 
     solver = find_solver(artifact.solver)
     if artifact.problem != problem.name or solver.build is None:
-        raise ValueError(f"a policy for {artifact.problem} does not decide {problem.name}")
+        raise WeightsDoNotFit(f"a policy for {artifact.problem} does not decide {problem.name}")
     policy = solver.build(problem, instance, solver.config(**artifact.config), artifact.family)
     try:
         policy.load_state_dict(dict(artifact.weights))
     except RuntimeError as error:
-        raise ValueError("the policy's weights do not fit this instance: another network") from error
+        raise WeightsDoNotFit("the policy's weights do not fit this instance: another network") from error
     return policy.eval()

@@ -98,9 +98,8 @@ def _fail(database: Database, order: Order, reporter: Reporter, error: BaseExcep
 
 def error_document(error: BaseException) -> Mapping[str, Any]:
     """The problem document of a failure. Its traceback goes to the job's log and never here."""
-    from service.jobs.outcomes import Unfit
     from solvers.artifact import ArtifactError
-    from solvers.core import Diverged, InnerSolveError
+    from solvers.core import Diverged, InnerSolveError, WeightsDoNotFit
 
     if isinstance(error, Diverged):
         return problem("diverged", str(error))
@@ -108,7 +107,7 @@ def error_document(error: BaseException) -> Mapping[str, Any]:
         return problem("inner-solve-failed", str(error))
     if isinstance(error, ArtifactError):
         return problem("artifact-unavailable", str(error))
-    if isinstance(error, Unfit):
+    if isinstance(error, WeightsDoNotFit):
         return problem("policy-does-not-fit", str(error))
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, of a GPU
         return problem("memory-limit", "The job asked for more memory than the machine or the GPU has.")

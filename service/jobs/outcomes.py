@@ -26,10 +26,6 @@ MAX_TRIES = 10
 log = logging.getLogger(__name__)
 
 
-class Unfit(RuntimeError):
-    """A stored policy's weights do not fit what they are asked to do."""
-
-
 class Outcome(Protocol):
     """Something a job produced; `rows` writes it and says what the job's row shows of it."""
 

@@ -23,7 +23,7 @@ from service.policies import repository as policies
 from service.settings import Settings
 from service.storage import Storage
 from solvers.artifact import ArtifactError, PolicyArtifact
-from solvers.core import Callbacks, Solver, TrainRequest
+from solvers.core import Callbacks, TrainRequest
 from solvers.registry import solver as find_solver
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ def _train(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcome
         checkpoint=_resume(folder),
     )
     if task.job.warm_start is not None and request.checkpoint is None:
-        request = replace(request, warm_start=_warm_start(task, solver, request))
+        request = replace(request, warm_start=_warm_start(task))
     trained = run_training(solver, request, _callbacks(task, folder), job_seconds=task.job.time_limit_seconds)
     return outcomes.keep_training(trained, task.storage.artifacts, _stopped_by(task, trained.artifact.training))
 
@@ -152,12 +152,9 @@ def _evaluate(task: Task, problem: Problem, instance: Instance) -> outcomes.Outc
             artifacts[label] = PolicyArtifact.load(task.storage.artifacts, row.artifact_digest)
             named[label] = row.id
     scenarios, seconds = config["scenarios"], task.control.seconds_left
-    try:
-        evaluation = run_evaluation(
-            artifacts, config["rules"], problem, instance, scenarios, task.job.seed, _callbacks(task, None), seconds
-        )
-    except ValueError as error:
-        raise outcomes.Unfit(str(error)) from error
+    evaluation = run_evaluation(
+        artifacts, config["rules"], problem, instance, scenarios, task.job.seed, _callbacks(task, None), seconds
+    )
     body = {**evaluation.document, "policy_ids": named}
     return outcomes.Evaluated(body, evaluation.paths, "time_limit" if task.control.late else "finished")
 
@@ -189,18 +186,13 @@ def _resume(folder: Path) -> dict[str, Any] | None:
     return state
 
 
-def _warm_start(task: Task, solver: Solver, request: TrainRequest) -> Mapping[str, Any]:
-    """The weights of the policy to start from; `outcomes.Unfit` if they do not fit this training."""
+def _warm_start(task: Task) -> Mapping[str, Any]:
+    """The weights of the policy to start from; whether they fit, the training finds out."""
     with task.database.read() as session:
         row = policies.by_ref(session, task.job.warm_start or "")
     if row is None:
         raise ArtifactError("the policy to start from has been deleted")
-    artifact = PolicyArtifact.load(task.storage.artifacts, row.artifact_digest)
-    if solver.build is not None:
-        fresh = solver.build(request.problem, request.instance, request.config, artifact.family).state_dict()
-        if {k: v.shape for k, v in fresh.items()} != {k: v.shape for k, v in artifact.weights.items()}:
-            raise outcomes.Unfit(f"The weights of {row.name}:{row.version} do not fit this instance and configuration.")
-    return artifact.weights
+    return PolicyArtifact.load(task.storage.artifacts, row.artifact_digest).weights
 
 
 def _callbacks(task: Task, folder: Path | None) -> Callbacks:

@@ -17,12 +17,11 @@ from service.db.migrate import upgrade
 from service.db.rows import EvaluationRow, PolicyRow
 from service.db.session import Database
 from service.jobs.child import error_document
-from service.jobs.outcomes import Unfit
 from service.settings import Settings
 from service.storage import Storage
 from solvers import registry
 from solvers.artifact import ArtifactError, PolicyArtifact
-from solvers.core import Diverged, InnerSolveError
+from solvers.core import Diverged, InnerSolveError, WeightsDoNotFit
 from tests.service.api_server import example_document
 from tests.service.lab import LAB, LAB_PROGRAM, SECRET
 from tests.service.workers import Desk, Worker, eventually
@@ -195,7 +194,7 @@ class TestFailing:
             (Diverged("no number"), "diverged"),
             (InnerSolveError("no optimum"), "inner-solve-failed"),
             (ArtifactError("missing"), "artifact-unavailable"),
-            (Unfit("shapes"), "policy-does-not-fit"),
+            (WeightsDoNotFit("shapes"), "policy-does-not-fit"),
             (MemoryError(), "memory-limit"),
             (torch.OutOfMemoryError(), "memory-limit"),
             (KeyboardInterrupt(), "job-crashed"),

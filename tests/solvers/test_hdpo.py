@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.registry import problem
-from solvers.core import Callbacks, Diverged, TrainRequest
+from solvers.core import Callbacks, Diverged, TrainRequest, WeightsDoNotFit
 from solvers.hdpo import HDPO, HDPOConfig, average_cost, learning_rate, scenario_seed, train
 from tests.models.named_networks import EXAMPLES
 from tests.oracles.newsvendor import backlogged_store
@@ -74,6 +74,14 @@ class TestRepeats:
         config = {"iterations": 1, "learning_rate": 1e-9}
         warm = train(request("dc-two-stores", config=config, warm_start=first.policy.state_dict()), Callbacks())
         assert warm.curve[0]["best_cost"] == pytest.approx(first.curve[-1]["best_cost"], rel=1e-4)
+
+    def test_weights_of_another_size_are_refused(self):
+        first = train(request("dc-two-stores"), Callbacks())
+        with pytest.raises(WeightsDoNotFit, match="another network"):
+            train(
+                request("dc-two-stores", config={"width": 16}, warm_start=first.policy.state_dict()),
+                Callbacks(),
+            )
 
 
 class TestStops:
