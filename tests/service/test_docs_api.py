@@ -16,6 +16,8 @@ import pytest
 
 from service.problem_types import KINDS
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "api.md").read_text()
 

@@ -22,6 +22,8 @@ from tests.service.lab import LAB, LAB_PROGRAM
 from tests.service.test_jobs_worker import small_document
 from tests.service.workers import Desk, Worker, eventually
 
+pytestmark = pytest.mark.processes
+
 HDPO = {"iterations": 250, "batch_size": 32, "width": 8, "depth": 1, "validation_every": 10, "validation_scenarios": 32}
 TRAIN: dict[str, Any] = {"kind": "train", "solver": "hdpo", "seed": 5, "time_limit": "PT25S", "config": HDPO}
 LEASE_SECONDS = 4.0

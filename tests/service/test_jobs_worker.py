@@ -26,6 +26,8 @@ from tests.service.api_server import example_document
 from tests.service.lab import LAB, LAB_PROGRAM, SECRET
 from tests.service.workers import Desk, Worker, eventually
 
+pytestmark = pytest.mark.processes
+
 LIMIT = "PT25S"
 
 

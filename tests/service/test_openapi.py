@@ -17,6 +17,8 @@ import pytest
 from service.keys.service import create
 from tests.service.api_server import Server, add_policy, example_document, make_settings, running
 
+pytestmark = pytest.mark.processes
+
 METHODS = ("get", "post", "put", "delete")
 
 

@@ -16,6 +16,8 @@ import pytest
 
 from tests.toy_problem.instance import EXAMPLES, Newsstand
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 CONFIG = {"iterations": 150, "batch_size": 64, "learning_rate": 0.01, "width": 8, "depth": 1}
 SECONDS = 120
