@@ -18,6 +18,9 @@ from models.inventory_network.simulator import NetworkSimulator, NetworkState, O
 from models.networks import LaneConvolution, LanePair, perceptron
 
 
+NEGLIGIBLE = 0.01  # share of a lane's mean flow below which an order is none
+
+
 class NetworkPolicy(Policy[NetworkState, Orders]):
     """Base of the room's policies: a proposal, made feasible by the simulator."""
 
@@ -196,8 +199,13 @@ class BaseStockPolicy(NetworkPolicy):
 
 
 def _nearly_positive(asked: Tensor) -> Tensor:
-    """Softplus, four times as sharp: straight where typical orders lie, so order-up-to behaviour is held exactly."""
-    return nn.functional.softplus(asked, beta=4.0)
+    """Softplus, four times as sharp: straight where typical orders lie, so order-up-to behaviour is held exactly.
+
+    Orders below a hundredth of the lane's mean flow are none: nobody sends a truck for them. Their gradient stays, so
+    a lane that has fallen silent can come back.
+    """
+    smooth = nn.functional.softplus(asked, beta=4.0)
+    return smooth - torch.where(smooth < NEGLIGIBLE, smooth, 0.0).detach()
 
 
 def _lane_scale(simulator: NetworkSimulator) -> Tensor:
