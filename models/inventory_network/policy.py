@@ -17,7 +17,6 @@ from models.inventory_network.encoder import NetworkEncoder
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
 from models.networks import LaneConvolution, LanePair, perceptron
 
-
 NEGLIGIBLE = 0.01  # share of a lane's mean flow below which an order is none
 
 
