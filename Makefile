@@ -52,8 +52,11 @@ contracts:
 fast:
 	$(BIN)/python -m pytest -m "$(FAST)"
 
-bench: dev ## Run the slow training checks against known optima (tens of minutes)
-	$(BIN)/python -m pytest -m slow
+bench: dev ## Measure quality against known optima, bounds and speed; rewrites benchmarks/*.md (half an hour)
+	$(BIN)/python -m pytest -m slow -s
+	$(BIN)/python -m benchmarks.over_http --write benchmarks/over_http.md
+	$(BIN)/python -m benchmarks.recommend --write benchmarks/recommend.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bounds --scenarios 1000
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache *.egg-info build

@@ -28,6 +28,8 @@ from tests.oracles.newsvendor import backlogged_store
 # Zipkin 2008, to four digits where relative value iteration gives them (tests/oracles/lost_sales.py checks them).
 LOST_SALES = {(1, 9.0): 5.44, (1, 39.0): 7.84, (4, 9.0): 6.8359, (4, 39.0): 10.7944}
 
+LIMIT_SECONDS = {"one-store": 300.0, "eight-nodes": 360.0}  # from POST to the policy's card, on an idle core
+
 
 @dataclass(frozen=True)
 class Case:
@@ -36,7 +38,22 @@ class Case:
     group: str
     document: dict[str, Any]
     optimum: float | None  # per period; None: judged against perfect information
-    target: str
+    target: float | None  # largest gap to the optimum, or least share of perfect information; None: only shown
+
+    def met(self, certificate: dict[str, Any]) -> bool:
+        """Whether the certificate reaches the target, its own noise aside (0.2 % of the cost at most)."""
+        if self.target is None:
+            return True
+        if self.optimum is None:
+            return bool(1 - certificate["gap"] >= self.target)
+        return bool(certificate["policy"]["mean_cost_per_stage"] / self.optimum - 1 <= self.target)
+
+    @property
+    def shown_target(self) -> str:
+        """The target as the table shows it."""
+        if self.target is None:
+            return "—"
+        return f"≥ {self.target:.3f}" if self.optimum is None else f"≤ {100 * self.target:.1f} %"
 
 
 def cases() -> Iterator[Case]:
@@ -44,14 +61,14 @@ def cases() -> Iterator[Case]:
     for lead in (1, 4):
         for cost in (9.0, 39.0):
             _, optimum = backlogged_store(5.0, 1.6, lead, 1.0, cost)
-            yield Case("one-store", one_store_backlogged(lead, cost), optimum, "≤ 0.5 %")
+            yield Case("one-store", one_store_backlogged(lead, cost), optimum, 0.005)
     for lead in (1, 4):
         for cost in (9.0, 39.0):
-            yield Case("one-store", one_store_lost(lead, cost), LOST_SALES[lead, cost], "≤ 0.5 %")
-    yield Case("eight-nodes", eight_nodes(), None, "≥ 0.985")
-    yield Case("eight-nodes", eight_nodes("lost"), None, "—")
-    yield Case("eight-nodes", four_serial(), None, "—")
-    yield Case("eight-nodes", four_serial("lost"), None, "—")
+            yield Case("one-store", one_store_lost(lead, cost), LOST_SALES[lead, cost], 0.005)
+    yield Case("eight-nodes", eight_nodes(), None, 0.985)
+    yield Case("eight-nodes", eight_nodes("lost"), None, None)
+    yield Case("eight-nodes", four_serial(), None, None)
+    yield Case("eight-nodes", four_serial("lost"), None, None)
 
 
 def train(http: httpx.Client, document: dict[str, Any], seed: int) -> tuple[dict[str, Any], float]:
@@ -85,7 +102,7 @@ def row(case: Case, card: dict[str, Any], seconds: float, seed: int) -> str:
         known = f"{case.optimum:.4f}"
         quality = f"{100 * (mean / case.optimum - 1):+.2f} % ± {100 * half / case.optimum:.2f}"
     return (
-        f"| {case.document['name']} | {seed} | {mean:.4f} ± {half:.4f} | {known} | {quality} | {case.target} "
+        f"| {case.document['name']} | {seed} | {mean:.4f} ± {half:.4f} | {known} | {quality} | {case.shown_target} "
         f"| {rule['name']} {rule['mean_cost_per_stage']:.4f} | {seconds:.0f} |"
     )
 
@@ -105,15 +122,21 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)
+    missed: list[str] = []
     with tempfile.TemporaryDirectory() as folder, herenow(Path(folder)) as url, httpx.Client(base_url=url) as http:
         for case in cases():
             if options.only not in (None, case.group):
                 continue
             for seed in range(1, options.seeds + 1):
-                lines.append(row(case, *train(http, case.document, seed), seed))
+                card, seconds = train(http, case.document, seed)
+                lines.append(row(case, card, seconds, seed))
                 print(lines[-1], flush=True)
+                if not case.met(card["certificate"]) or seconds > LIMIT_SECONDS[case.group]:
+                    missed.append(f"{case.document['name']}, seed {seed}")
     if options.write:
         options.write.write_text("# Over HTTP, with the defaults\n\n" + "\n".join(lines) + "\n")
+    if missed:
+        raise SystemExit(f"targets missed (quality, or the time allowed): {'; '.join(missed)}")
 
 
 if __name__ == "__main__":
