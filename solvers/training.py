@@ -74,6 +74,8 @@ def run_training(
         callbacks,
         seconds=min(CERTIFICATE_SHARE * limit, DEFAULT_CERTIFICATE_SECONDS),
     )
+    if callbacks.should_stop():
+        certificate["recommended_for_use"] = False  # not compared with the rules that there are
     artifact = _package(solver, request, result, certificate)
     return TrainingOutcome(artifact, _better_rule(request, certificate, rules))
 
@@ -150,7 +152,7 @@ def _better_rule(
     request: TrainRequest, certificate: dict[str, Any], rules: Sequence[TunedRule]
 ) -> PolicyArtifact | None:
     """The cheapest rule as a policy of its own, when it is surely cheaper than the trained policy."""
-    if certificate["recommended_for_use"]:
+    if certificate["recommended_for_use"] or not certificate["rules"]:
         return None
     best = certificate["rules"][0]["name"]
     rule = next(rule for rule in rules if rule.family == best)

@@ -20,7 +20,9 @@ class PolicySummary(BaseModel):
     instance_id: str
     job_id: str | None
     artifact_digest: str
-    recommended_for_use: bool = Field(description="Whether it beats the best classical rule on its certificate.")
+    recommended_for_use: bool = Field(
+        description="False where a classical rule is surely cheaper, or training was stopped before the comparison."
+    )
     created_at: datetime
 
 

@@ -1,0 +1,69 @@
+"""The pipeline from an instance to certified artifacts."""
+
+from models.registry import problem
+from solvers.core import Callbacks, TrainRequest
+from solvers.hdpo import HDPOConfig
+from solvers.registry import solver
+from solvers.training import TrainingOutcome, run_evaluation, run_training
+from tests.models.named_networks import EXAMPLES
+
+INVENTORY = problem("inventory_network")
+BARELY = HDPOConfig(iterations=2, batch_size=8, width=8, validation_scenarios=32)
+
+
+def outcome(callbacks: Callbacks, name: str = "one-store-backlogged", seconds: float = 20.0) -> TrainingOutcome:
+    """A barely trained policy beside well-tuned rules."""
+    instance = INVENTORY.parse(EXAMPLES[name]())
+    return run_training(solver("hdpo"), TrainRequest(INVENTORY, instance, BARELY, 1), callbacks, job_seconds=seconds)
+
+
+class TestABetterRule:
+    def test_is_offered_under_the_same_interface(self):
+        done = outcome(Callbacks())
+        assert done.artifact.certificate["recommended_for_use"] is False
+        assert done.artifact.certificate["beats_best_rule"] is False
+        rule = done.better_rule
+        assert rule is not None
+        assert rule.family == done.artifact.certificate["rules"][0]["name"]
+        assert rule.certificate["policy"]["mean_cost"] < done.artifact.certificate["policy"]["mean_cost"]
+        assert rule.certificate["recommended_for_use"] is True
+        assert rule.description["levels"]["store"] > 20
+        _, _, policy = rule.restore()
+        assert policy.describe() == rule.description
+
+
+class TestAStop:
+    def test_keeps_a_certified_policy_that_is_not_recommended(self):
+        seen: list[int] = []
+        stop = Callbacks(on_iteration=lambda i, n, metrics: seen.append(i), should_stop=lambda: bool(seen))
+        done = outcome(stop)
+        assert done.artifact.training["stopped_by"] == "request"
+        assert done.artifact.certificate["scenarios"] >= 1000
+        assert done.artifact.certificate["rules"] == []
+        assert done.artifact.certificate["beats_best_rule"] is None
+        assert done.artifact.certificate["recommended_for_use"] is False
+        assert done.better_rule is None
+
+
+class TestPhases:
+    def test_come_in_order_with_rising_fractions(self):
+        seen: list[tuple[str, float]] = []
+        outcome(Callbacks(on_phase=lambda name, fraction: seen.append((name, fraction))))
+        names = list(dict.fromkeys(name for name, _ in seen))
+        assert names == ["training", "rules", "evaluation", "bound"]
+        for phase in names:
+            fractions = [fraction for name, fraction in seen if name == phase]
+            assert fractions == sorted(fractions)
+            assert all(0 <= fraction <= 1 for fraction in fractions)
+
+
+class TestEvaluation:
+    def test_policies_and_rules_stand_side_by_side(self):
+        instance = INVENTORY.parse(EXAMPLES["dc-two-stores"]())
+        trained = outcome(Callbacks(), "dc-two-stores").artifact
+        found = run_evaluation({"mine:1": trained}, ["base_stock"], INVENTORY, instance, 300, 5, Callbacks(), 20.0)
+        names = [entry["name"] for entry in found.document["policies"]]
+        assert names == ["mine:1", "base_stock"]
+        assert found.document["scenarios"] == 300
+        assert set(found.paths) == {"mine:1", "base_stock"}
+        assert len(found.paths["mine:1"]["on_hand"]["mean"]) == instance.num_stages
