@@ -141,7 +141,7 @@ class Hindsight:
 def reported_weights(simulator: Simulator[Any, Any, Any, Any]) -> Vector:
     """What a unit of each stage's cost adds to the reported cost, and last a unit of terminal cost: (T+1,).
 
-    Discounted from stage 0, nothing before the first reported stage, divided by the simulator's cost divisor.
+    Discounted from stage 0, nothing before the first reported stage.
     """
     weights = simulator.discount ** np.arange(simulator.num_stages + 1, dtype=np.float64)
     weights[: simulator.first_reported_stage] = 0.0
