@@ -124,7 +124,6 @@ def allow(scope: str) -> Callable[..., Coroutine[Any, Any, Caller]]:
 MayRead = Annotated[Caller, Depends(allow("read"))]
 MayPlan = Annotated[Caller, Depends(allow("plan"))]
 MayTrain = Annotated[Caller, Depends(allow("train"))]
-MayAdmin = Annotated[Caller, Depends(allow("admin"))]
 
 
 @dataclass(frozen=True)

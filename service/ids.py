@@ -11,7 +11,6 @@ from typing import Literal
 Prefix = Literal["ins", "job", "pol", "evl", "rec", "scn", "key", "out", "idm", "wrk", "req"]
 
 ID_PATTERN = r"^[a-z]{3}_[0-9A-HJKMNP-TV-Z]{26}$"
-ID_LENGTH = 30
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32

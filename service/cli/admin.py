@@ -141,7 +141,7 @@ def keys_list(data_dir: DataDirOption = None, as_json: JsonOption = False) -> No
             return
         table = plain_table()
         for heading in ("id", "name", "scopes", "valid", "expires", "last used"):
-            table.add_column(heading)
+            table.add_column(heading, no_wrap=heading == "id")  # whole, for `herenow keys revoke`
         for row in rows:
             table.add_row(
                 row["id"],

@@ -102,7 +102,7 @@ def parse_config(solver: Solver, pairs: Iterable[str]) -> Config:
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

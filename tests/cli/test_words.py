@@ -128,6 +128,7 @@ BAD_WORDS = {
     "config out of bounds": (["-c", "iterations=0"], "/config/iterations", "greater than or equal to 1"),
     "unknown config": (["-c", "speed=9"], "/config/speed", "not permitted"),
     "config of the wrong type": (["-c", "iterations=soon"], "/config/iterations", "integer"),
+    "config nested too deeply": (["-c", "family=" + "[" * 20_000], "/config/family", "match pattern"),
     "config without a value": (["-c", "iterations"], "--config", "key=value"),
     "config given twice": (["-c", "iterations=1", "-c", "iterations=2"], "/config/iterations", "more than once"),
     "no duration": (["--time-limit", "soon"], "--time-limit", "PT10M"),
