@@ -58,6 +58,9 @@ class StrictRoute(APIRoute):
 
 
 def _check_media_type(request: Request) -> None:
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        detail = "Send the body as it is: this service undoes no `Content-Encoding`."
+        raise ApiError("unsupported-media-type", detail, headers={"Accept-Encoding": "identity"})
     media_type, _, parameters = request.headers.get("content-type", "").partition(";")
     charset = parameters.strip().lower().removeprefix("charset=").strip('"')
     if media_type.strip().lower() not in _JSON_TYPES or charset not in ("", "utf-8", "utf8"):

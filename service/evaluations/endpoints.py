@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
@@ -25,6 +25,7 @@ from service.evaluations.schemas import EvaluationBody, EvaluationSummary, Evalu
 from service.idempotency import TheOnce
 from service.ids import ID_PATTERN
 from service.jobs.bell import ring_after_commit
+from service.jobs.endpoints import TheBell, accepted
 from service.jobs.schemas import JobView
 from service.jobs.service import submit
 from service.requests import StrictRoute
@@ -38,19 +39,18 @@ JobFilter = Annotated[str | None, Query(pattern=ID_PATTERN, description="Only wh
 @router.post("", status_code=202, response_model=JobView)
 def create_evaluation(
     body: EvaluationBody,
-    request: Request,
     settings: TheSettings,
     database: TheDatabase,
     once: TheOnce,
     caller: MayTrain,
+    bell: TheBell,
 ) -> Response:
     """Compare policies and rules on one instance: a job of kind `evaluate`, whose `evaluation_id` is the outcome."""
 
     def make(session: Session) -> Response:
         job = submit(session, settings, body.job(), caller.key_id)
-        ring_after_commit(session, database, request.app.state.bell, job.id)
-        headers = {"Location": f"/v1/jobs/{job.id}", "Retry-After": "1"}
-        return Response(JobView.of(job).model_dump_json(), 202, headers, "application/json")
+        ring_after_commit(session, database, bell, job.id)
+        return accepted(job)
 
     return once.answer(caller.owner, make)
 

@@ -176,7 +176,7 @@ def get_log(
 def cancel_job(job_id: JobId, session: Writing, caller: MayTrain) -> Response:
     """Ask a job to stop; it keeps the best policy so far."""
     job, had_finished = service.cancel(session, job_id)
-    return Response(JobView.of(job).model_dump_json(), 200 if had_finished else 202, media_type=JSON)
+    return Response(JobView.of(job).model_dump_json(), media_type=JSON) if had_finished else accepted(job)
 
 
 @router.post("/{job_id}/retry", status_code=202, response_model=JobView)

@@ -101,12 +101,6 @@ def count_unfinished(session: Session) -> int:
     return session.scalar(query) or 0
 
 
-def count_by_state(session: Session) -> dict[str, int]:
-    """Number of jobs in every state that has any."""
-    query = select(JobRow.state, func.count()).group_by(JobRow.state)
-    return {state: count for state, count in session.execute(query)}
-
-
 def remove(session: Session, job_id: str) -> bool:
     """Delete a finished job with its events; False if it is not finished."""
     statement = delete(JobRow).where(JobRow.id == job_id, JobRow.state.in_(FINISHED)).returning(JobRow.id)

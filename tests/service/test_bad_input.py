@@ -91,6 +91,10 @@ class TestBodies:
         headers = {"Content-Type": "application/json; charset=latin-1"}
         refused(client.post("/v1/instances", content=b"{}", headers=headers), 415)
 
+    def test_a_compressed_body_is_refused(self, client: httpx.Client) -> None:
+        headers = {**JSON, "Content-Encoding": "gzip"}
+        refused(client.post("/v1/instances", content=b"{}", headers=headers), 415)
+
     def test_a_declared_large_body_is_refused(self, api: Server, client: httpx.Client) -> None:
         body = b'{"name": "' + b"x" * api.settings.max_body_bytes + b'"}'
         assert refused(client.post("/v1/instances", content=body, headers=JSON), 413)["type"] == "/problems/too-large"

@@ -220,6 +220,7 @@ class TestCancelling:
         job_id = submit(client, instance_id)
         answer = client.post(f"/v1/jobs/{job_id}/cancel")
         assert (answer.status_code, answer.json()["state"]) == (202, "cancelled")
+        assert (answer.headers["Location"], answer.headers["Retry-After"]) == (f"/v1/jobs/{job_id}", "1")
         again = client.post(f"/v1/jobs/{job_id}/cancel")
         assert (again.status_code, again.json()["state"]) == (200, "cancelled")
         refused(client.get(f"/v1/jobs/{job_id}/result"), 409, "job-failed")
