@@ -25,6 +25,7 @@ from service.app import create_app
 from service.broker import EmbeddedBroker
 from service.db.migrate import require_head, upgrade
 from service.db.session import Database
+from service.http_protocol import ProblemProtocol
 from service.keys.service import Door, check_may_listen
 from service.settings import Settings
 from service.storage import Storage
@@ -184,6 +185,7 @@ def _run_api(settings: Settings, listener: socket.socket, stop: threading.Event,
     """Serve on `listener` until a stop is asked for."""
     config = uvicorn.Config(
         create_app(settings),
+        http=ProblemProtocol,
         log_level="debug" if settings.log_level == "debug" else "warning",
         access_log=settings.log_level == "debug",
         timeout_graceful_shutdown=DRAIN_SECONDS,

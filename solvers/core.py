@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from models.core import Instance, Problem, Traits
+from models.core import Instance, Issue, Problem, Traits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,7 +107,8 @@ class Solver:
     train: TrainFunction | None = None
     solve: SolveFunction | None = None
     build: Callable[[Problem, Instance, Any, str], Policy[Any, Any]] | None = None  # (…, family) → untrained policy
-    refuses: Callable[[Problem, Instance, Any], str | None] = field(default=lambda problem, instance, config: None)
+    # What a config breaks for an instance that its schema cannot say; pointers into the config.
+    refuses: Callable[[Problem, Instance, Any], list[Issue]] = field(default=lambda problem, instance, config: [])
     source: str = ""  # the paper
 
     def reasons_against(self, problem: Problem) -> list[str]:

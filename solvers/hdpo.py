@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from models.core import Instance, NetworkSize, Problem, Traits
+from models.core import Instance, Issue, NetworkSize, Problem, Traits
 from models.lazy import torch
 from solvers.core import Callbacks, Config, Diverged, Solver, TrainRequest, TrainResult, WeightsDoNotFit
 
@@ -288,13 +288,15 @@ def _needs(traits: Traits) -> list[str]:
     return reasons
 
 
-def _refuses(problem: Problem, instance: Instance, config: HDPOConfig) -> str | None:
+def _refuses(problem: Problem, instance: Instance, config: HDPOConfig) -> list[Issue]:
     if config.family == "auto":
-        return None
+        return []
     names = [family.name for family in problem.families]
     if config.family not in names:
-        return f"family: {problem.name} has no policy family {config.family!r}; it has {', '.join(names)}"
-    return problem.family(config.family).refuses(instance)
+        detail = f"{problem.name} has no policy family {config.family!r}; it has {', '.join(names)}"
+    else:
+        detail = problem.family(config.family).refuses(instance) or ""
+    return [Issue("family", "error", "/family", detail)] if detail else []
 
 
 HDPO = Solver(

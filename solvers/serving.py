@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from models.view import View
 
 RANGE_MARGIN = 0.05  # how far outside the range seen in training still counts as inside, as a share of the range
+REPAIRED = 1e-5  # relative difference from which a proposal counts as moved
 
 
 class ServedPolicy:
@@ -58,16 +59,17 @@ class ServedPolicy:
         return answers
 
     def recommend_columns(self, columns: Mapping[str, object]) -> dict[str, Any]:
-        """Many states given as arrays, answered as arrays: decisions, in_training_range.
+        """Many states given as arrays, answered as arrays: decisions, in_training_range, and repaired (moved to fit).
 
         Raises:
             InvalidInput: a column breaks a rule; pointers are `/{field}/...`.
         """
         state, stage = self.view.decode_columns(columns)
-        _, decision, inside = self._decide(state, stage)
+        proposed, decision, inside = self._decide(state, stage)
         return {
             "decisions": self.view.encode_columns(state, decision, stage),
             "in_training_range": inside.tolist(),
+            "repaired": _moved(proposed, decision).tolist(),
         }
 
     def _decide(self, state: Any, stage: Tensor) -> tuple[Any, Any, Tensor]:
@@ -86,3 +88,12 @@ class ServedPolicy:
         margin = RANGE_MARGIN * (known["high"] - known["low"]) + 1e-6
         inside = (features >= known["low"] - margin) & (features <= known["high"] + margin)
         return inside.flatten(1).all(1)
+
+
+def _moved(proposed: Any, decision: Any) -> Tensor:
+    """Whether any part of a row's proposal differs from its decision by more than rounding, relative to its size."""
+    moved = torch.zeros(decision.batch, dtype=torch.bool)
+    for name, given in vars(decision).items():
+        asked = getattr(proposed, name)
+        moved |= ((asked - given).abs() > REPAIRED * (1.0 + given.abs())).flatten(1).any(1)
+    return moved

@@ -98,10 +98,6 @@ class InventoryNetwork(Instance):
         """Ids of the nodes with demand, in document order."""
         return [node.id for node in self.nodes if node.id in self.demand.node_ids]
 
-    def longest_lead_time(self) -> int:
-        """The longest lead time on any lane [periods]."""
-        return max(lane.lead_time for lane in self.lanes)
-
     def rules(self) -> Iterator[Issue]:
         yield from _period_rules(self)
         yield from _node_rules(self)

@@ -39,9 +39,9 @@ def train(
         problem, instance = read_instance(file)
         chosen = choose_solver(solver, problem)
         values = parse_config(chosen, config or ())
-        reason = chosen.refuses(problem, instance, values)
-        if reason:
-            refuse("solver_refuses", "--solver", f"{chosen.name} does not serve this instance: {reason}")
+        broken = chosen.refuses(problem, instance, values)
+        if broken:
+            refuse(broken[0].code, "/config" + broken[0].pointer, broken[0].detail)
         seconds = parse_duration(time_limit) if time_limit else None
         request = TrainRequest(
             problem=problem,

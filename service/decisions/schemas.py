@@ -84,6 +84,7 @@ class RecommendColumns(_Answer):
 
     decisions: dict[str, Any]
     in_training_range: list[bool]
+    repaired: list[bool] = Field(description="Where the policy's proposal had to be moved to be feasible.")
 
 
 OUTCOME_EXAMPLES: list[Any] = [

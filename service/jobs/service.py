@@ -85,8 +85,9 @@ def _algorithm(
     solver = _solver(asked)
     _check_serves(solver, problem.name, solver.reasons_against(problem))
     config = _config(solver, asked.config)
-    refusal = solver.refuses(problem, instance, config)
-    _check_serves(solver, problem.name, [refusal] if refusal else [])
+    broken = solver.refuses(problem, instance, config)
+    if broken:
+        raise invalid(broken, "/config")
     details: dict[str, Any] = {"solver": solver.name, "config": config.model_dump(mode="json")}
     if isinstance(asked, TrainJob):
         details["policy_name"] = asked.policy_name or default_policy_name(row.name, solver.name)

@@ -20,6 +20,7 @@ from service.app import create_app
 from service.db.migrate import upgrade
 from service.db.rows import PolicyRow
 from service.db.session import Database
+from service.http_protocol import ProblemProtocol
 from service.ids import new_id
 from service.instances.service import parse, store
 from service.settings import Settings
@@ -61,7 +62,9 @@ def running(settings: Settings) -> Iterator[Server]:
     upgrade(database)
     database.close()
     app = create_app(settings)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=2))
+    server = uvicorn.Server(
+        uvicorn.Config(app, http=ProblemProtocol, port=0, log_level="warning", timeout_graceful_shutdown=2)
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

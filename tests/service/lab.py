@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from models.core import Instance, NetworkSize, Problem
+from models.core import Instance, Issue, NetworkSize, Problem
 from models.lazy import torch
 from solvers.core import Callbacks, Config, Solver, SolveResult, TrainRequest, TrainResult
 
@@ -98,7 +98,9 @@ LAB = Solver(
     needs=lambda traits: [],
     train=train,
     build=build,
-    refuses=lambda problem, instance, config: "it was asked to freeze on a Friday" if config.at == 13 else None,
+    refuses=lambda problem, instance, config: (
+        [Issue("unlucky", "error", "/at", "nothing freezes on a Friday")] if config.at == 13 else []
+    ),
 )
 LAB_PROGRAM = Solver(
     name="lab_program",

@@ -92,6 +92,7 @@ class TestManyStates:
         }
         answer = client.post(path, json={"states": columns}).json()
         many = client.post(path, json={"states": states}).json()["recommendations"]
+        assert answer["repaired"] == [bool(one["repairs"]) for one in many]
         assert answer["in_training_range"] == [one["in_training_range"] for one in many]
         quantities = [[line["quantity"] for line in one["decision"]["orders"]] for one in many]
         found = [line["quantity"] for line in answer["decisions"]["orders"]]

@@ -113,8 +113,9 @@ class TestBodies:
 
     @pytest.mark.parametrize("length", [b"-5", b"abc", b"99999999999999999999999"])
     def test_a_length_that_is_none_is_refused(self, api: Server, length: bytes) -> None:
-        status, _ = exchange(api, b"Content-Length: " + length + b"\r\n\r\n{}")
+        status, text = exchange(api, b"Content-Length: " + length + b"\r\n\r\n{}")
         assert 400 <= status < 500
+        assert json.loads(text)["type"].startswith("/problems/")
 
     def test_a_length_that_promises_too_little_is_refused(self, api: Server) -> None:
         status, _ = exchange(api, b'Content-Length: 3\r\n\r\n{"problem": 1}')
@@ -266,6 +267,7 @@ class TestJobs:
             ({"config": {"iterations": "400"}}, "/config/iterations"),
             ({"config": {"surprise": 1}}, "/config/surprise"),
             ({"config": []}, "/config"),
+            ({"config": {"family": "no_such"}}, "/config/family"),
             ({"seed": -1}, "/seed"),
             ({"seed": "7"}, "/seed"),
             ({"time_limit": "ten minutes"}, "/time_limit"),

@@ -134,9 +134,11 @@ class TestSubmitting:
         refused(client.post("/v1/jobs", json=asked(instance_id) | changes), 422, "invalid-input", pointer)
         assert client.get("/v1/jobs").json()["items"] == []
 
-    def test_a_solver_that_does_not_serve_the_instance_says_why(self, client: httpx.Client, instance_id: str) -> None:
+    def test_a_config_that_does_not_fit_the_instance_names_its_field(
+        self, client: httpx.Client, instance_id: str
+    ) -> None:
         answer = client.post("/v1/jobs", json=asked(instance_id, config={"at": 13}))
-        assert refused(answer, 409, "solver-does-not-serve")["reasons"] == ["it was asked to freeze on a Friday"]
+        refused(answer, 422, "invalid-input", "/config/at")
 
     def test_a_warm_start_must_come_from_the_same_solver(
         self, server: Server, client: httpx.Client, instance_id: str

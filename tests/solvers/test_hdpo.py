@@ -133,6 +133,7 @@ class TestParts:
 
     def test_an_unknown_family_is_refused_with_the_names(self):
         instance = INVENTORY.parse(EXAMPLES["one-store-lost"]())
-        reason = HDPO.refuses(INVENTORY, instance, HDPOConfig(family="oracle"))
-        assert "base_stock" in reason
-        assert HDPO.refuses(INVENTORY, instance, HDPOConfig(family="gnn")) is None
+        (issue,) = HDPO.refuses(INVENTORY, instance, HDPOConfig(family="oracle"))
+        assert issue.pointer == "/family"
+        assert "base_stock" in issue.detail
+        assert HDPO.refuses(INVENTORY, instance, HDPOConfig(family="gnn")) == []
