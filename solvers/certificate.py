@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from models.dynamics import Policy, Simulator
 
 BOUND_BLOCK = 64  # scenarios bounded between looks at the clock
+MEANINGFUL_BOUND = 0.01  # share of the policy's cost below which a bound gives no relative gap
 BOUND_ERROR = 5e-4  # relative standard error of the gap at which the bound stops
 
 
@@ -92,6 +93,7 @@ def certificate_document(
         "rules": rules,
         "bound": None,
         "gap": None,
+        "gap_ci95": None,
         # Equal within the interval is not worse: a rule is preferred only when it is surely cheaper.
         "beats_best_rule": rules[0]["mean_cost"] > mean if rules else None,
         "recommended_for_use": not rules or rules[0]["paired_difference"]["ci95"][1] >= 0,
@@ -99,10 +101,15 @@ def certificate_document(
     if bound is not None:
         entry = bound_document(simulator, samples[own].total, bound)
         document["bound"] = entry
-        document["gap"] = (mean - entry["value"]) / max(abs(entry["value"]), 1e-12)
         margin = Z95 * entry.pop("gap_error")
-        document["gap_ci95"] = [document["gap"] - margin, document["gap"] + margin]
+        gap = document["gap"] = relative_gap(mean, entry["value"])
+        document["gap_ci95"] = None if gap is None else [gap - margin, gap + margin]
     return document
+
+
+def relative_gap(mean: float, bound: float) -> float | None:
+    """(policy − bound) / |bound|; None where the bound is next to nothing, so that a ratio would say nothing."""
+    return (mean - bound) / abs(bound) if abs(bound) >= MEANINGFUL_BOUND * abs(mean) else None
 
 
 def bound_document(simulator: Simulator[Any, Any, Any, Any], totals: Floats, bound: Bound) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from models.core import Instance, PolicyFamily, Problem
 from models.lazy import torch
 from solvers.artifact import PolicyArtifact, versions
-from solvers.certificate import certify
+from solvers.certificate import certify, relative_gap
 from solvers.core import Callbacks, Solver, TrainRequest, TrainResult, WeightsDoNotFit
 from solvers.evaluation import Scenarios, quantile_paths
 from solvers.hdpo import HDPO, HDPOConfig, scenario_seed, train
@@ -25,6 +25,7 @@ TRAINING_SHARE, RULES_SHARE, CERTIFICATE_SHARE = 0.7, 0.1, 0.2
 DEFAULT_CERTIFICATE_SECONDS = 60.0
 RULE_CONFIG = HDPOConfig(iterations=300, learning_rate=0.05, validation_every=50)
 RANGE_SCENARIOS = 1024
+TRAINED = "the trained policy"  # no family's name: a rule may be what is trained
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def run_training(
     callbacks.on_phase("training", 0.0)
     result = solver.train(replace(request, time_limit=training_limit), callbacks)
     rules = [] if callbacks.should_stop() else tune_rules(request, callbacks, RULES_SHARE * limit)
-    policies = {result.family: result.policy} | {rule.family: rule.result.policy for rule in rules}
+    policies = {TRAINED: result.policy} | {rule.family: rule.result.policy for rule in rules}
     certificate, _ = certify(
         request.problem,
         request.instance,
@@ -160,7 +161,7 @@ def _better_rule(
     own = next(entry for entry in certificate["rules"] if entry["name"] == best)
     figures = {k: v for k, v in own.items() if k not in ("name", "paired_difference")}
     bound = certificate["bound"]
-    gap = None if bound is None else (own["mean_cost"] - bound["value"]) / max(abs(bound["value"]), 1e-12)
+    gap = None if bound is None else relative_gap(own["mean_cost"], bound["value"])
     document = certificate | {
         "policy": figures,
         "rules": others,

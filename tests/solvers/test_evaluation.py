@@ -146,8 +146,18 @@ class TestCertificate:
     def test_the_bound_is_below_every_policy(self, document):
         assert document["bound"]["value"] < document["policy"]["mean_cost"]
         assert document["bound"]["kind"] == "perfect_information"
-        assert document["gap"] > 0
-        assert document["gap_ci95"][0] <= document["gap"] <= document["gap_ci95"][1]
+
+    def test_a_bound_next_to_nothing_gives_no_ratio(self, document):
+        assert abs(document["bound"]["value"]) < 0.01 * document["policy"]["mean_cost"]
+        assert document["gap"] is None
+        assert document["gap_ci95"] is None
+
+    def test_the_gap_has_its_interval(self):
+        instance, _, policies = base_stock("eight-nodes-backlog", s=60.0)
+        found, _ = certify(INVENTORY, instance, policies, 1, Callbacks(), scenarios=512)
+        assert 0 < found["gap_ci95"][0] < found["gap"] < found["gap_ci95"][1]
+        expected = 1 - found["policy"]["mean_cost"] / found["bound"]["value"]
+        assert found["gap"] == pytest.approx(expected)
 
     def test_rules_come_best_first_with_paired_differences(self, document):
         assert [rule["name"] for rule in document["rules"]] == ["equal", "poor"]

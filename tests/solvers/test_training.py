@@ -32,6 +32,18 @@ class TestABetterRule:
         assert policy.describe() == rule.description
 
 
+class TestARuleAsTheTrainedPolicy:
+    def test_is_certified_itself_and_compared_with_the_tuned_rule_of_its_family(self):
+        instance = INVENTORY.parse(EXAMPLES["one-store-backlogged"]())
+        config = BARELY.model_copy(update={"family": "base_stock"})
+        request = TrainRequest(INVENTORY, instance, config, 1)
+        done = run_training(solver("hdpo"), request, Callbacks(), job_seconds=8.0)
+        rules = {rule["name"]: rule["mean_cost"] for rule in done.artifact.certificate["rules"]}
+        assert done.artifact.family == "base_stock"
+        assert set(rules) == {"base_stock", "capped_base_stock", "echelon_base_stock"}
+        assert rules["base_stock"] < done.artifact.certificate["policy"]["mean_cost"]  # two steps of training are few
+
+
 class TestAStop:
     def test_keeps_a_certified_policy_that_is_not_recommended(self):
         seen: list[int] = []
