@@ -87,7 +87,7 @@ class ServedPolicy:
             return torch.ones(rows, dtype=torch.bool)
         margin = RANGE_MARGIN * (known["high"] - known["low"]) + 1e-6
         inside = (features >= known["low"] - margin) & (features <= known["high"] + margin)
-        return inside.flatten(1).all(1)
+        return inside.reshape(rows, -1).all(1)
 
 
 def _moved(proposed: Any, decision: Any) -> Tensor:
@@ -95,5 +95,5 @@ def _moved(proposed: Any, decision: Any) -> Tensor:
     moved = torch.zeros(decision.batch, dtype=torch.bool)
     for name, given in vars(decision).items():
         asked = getattr(proposed, name)
-        moved |= ((asked - given).abs() > REPAIRED * (1.0 + given.abs())).flatten(1).any(1)
+        moved |= ((asked - given).abs() > REPAIRED * (1.0 + given.abs())).reshape(decision.batch, -1).any(1)
     return moved
