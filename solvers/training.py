@@ -76,7 +76,7 @@ def run_training(
         seconds=min(CERTIFICATE_SHARE * limit, DEFAULT_CERTIFICATE_SECONDS),
     )
     if callbacks.should_stop():
-        certificate["recommended_for_use"] = False  # not compared with the rules that there are
+        certificate["recommended_for_use"] = False  # the comparison was cut short
     artifact = _package(solver, request, result, certificate)
     return TrainingOutcome(artifact, _better_rule(request, certificate, rules))
 
@@ -153,7 +153,7 @@ def _better_rule(
     request: TrainRequest, certificate: dict[str, Any], rules: Sequence[TunedRule]
 ) -> PolicyArtifact | None:
     """The cheapest rule as a policy of its own, when it is surely cheaper than the trained policy."""
-    if certificate["recommended_for_use"] or not certificate["rules"]:
+    if not certificate["rules"] or certificate["rules"][0]["paired_difference"]["ci95"][1] >= 0:
         return None
     best = certificate["rules"][0]["name"]
     rule = next(rule for rule in rules if rule.family == best)

@@ -56,6 +56,20 @@ class TestAStop:
         assert done.artifact.certificate["recommended_for_use"] is False
         assert done.better_rule is None
 
+    def test_while_judging_offers_no_rule_that_is_not_cheaper(self, monkeypatch):
+        """The stop comes after the rules were tuned: not recommended, yet no rule is surely cheaper either."""
+        judged: list[bool] = []
+
+        def certify(problem, instance, policies, *_, **__):
+            judged.append(True)
+            dearer = {"name": "base_stock", "mean_cost": 9.0, "paired_difference": {"ci95": [3.0, 5.0]}}
+            return {"rules": [dearer], "bound": None, "recommended_for_use": True}, {}
+
+        monkeypatch.setattr("solvers.training.certify", certify)
+        done = outcome(Callbacks(should_stop=lambda: bool(judged)), seconds=3.0)
+        assert done.artifact.certificate["recommended_for_use"] is False
+        assert done.better_rule is None
+
 
 class TestPhases:
     def test_come_in_order_with_rising_fractions(self):
