@@ -143,6 +143,44 @@ class NetworkSize:
 
 
 @dataclass(frozen=True)
+class BoundValue:
+    """A lower bound on the cost of every policy of an instance, per stage [money/stage]."""
+
+    value_per_stage: float
+    standard_error: float = 0.0  # [money/stage]; 0 where the bound is computed, not sampled
+    details: Mapping[str, Any] = field(default_factory=dict)  # what it rests on, in the planner's words
+
+
+@dataclass(frozen=True)
+class BoundMethod:
+    """A way to bound every policy's cost from below that needs neither a solver nor a trained policy.
+
+    `value(instance, should_stop)` computes it; `refuses(instance)` says why the method does not fit, or None. With
+    `exact` the bound is the optimum itself. `name` is the `kind` that certificates show.
+    """
+
+    name: str
+    title: str
+    value: Callable[[Any, Callable[[], bool]], BoundValue]
+    refuses: Callable[[Any], str | None]
+    exact: bool = False
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Importer:
+    """A file format that becomes an instance: `read(files, options)` gives the document, or raises `InvalidInput`.
+
+    `files` maps a part's name to its bytes, `options` holds plain words; nothing is read from disk or the network.
+    """
+
+    name: str
+    title: str
+    files: Mapping[str, str]  # part → what it holds; a name ending in "?" is optional
+    read: Callable[[Mapping[str, bytes], Mapping[str, str]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Example:
     """A named, ready-to-post instance: `document()` is a valid body for `POST /v1/instances`."""
 
@@ -171,6 +209,8 @@ class Problem:
     view: Callable[[Any], View]
     examples: tuple[Example, ...]
     program: Callable[[Any], Program] | None = None
+    bounds: tuple[BoundMethod, ...] = ()
+    importers: tuple[Importer, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)
 
     def parse(self, document: object) -> Instance:

@@ -58,11 +58,15 @@ class Costs:
     """What half a stage cost, and what it counted.
 
     `components` are money per scenario by name, positive is bad (a revenue is a negative cost); `quantities` are
-    physical sums per scenario (demand, met, on hand, …) from which service measures and plots are made.
+    physical sums per scenario (demand, met, on hand, …) from which service measures and plots are made. `places` are
+    the same figures by place (node, machine, reservoir), columns in the order of `Simulator.places`. `slacks` are
+    constraints in expectation, by name: each must be at most zero on average over scenarios and reported stages.
     """
 
     components: Mapping[str, Float[Tensor, " batch"]]
     quantities: Mapping[str, Float[Tensor, " batch"]] = field(default_factory=dict)
+    places: Mapping[str, Float[Tensor, "batch place"]] = field(default_factory=dict)
+    slacks: Mapping[str, Float[Tensor, " batch"]] = field(default_factory=dict)
 
     @property
     def total(self) -> Float[Tensor, " batch"]:
@@ -82,6 +86,8 @@ class Simulator(nn.Module, ABC, Generic[S, P, D, W]):
     num_stages: int
     first_reported_stage: int = 0  # costs before this stage warm the system up and are not reported
     discount: float = 1.0
+    places: tuple[str, ...] = ()  # ids of the columns of `Costs.places`
+    relaxes: tuple[str, ...] = ()  # what training's gradients smooth over, in words; evaluation is always exact
 
     @abstractmethod
     def initial(self, batch: int, generator: torch.Generator) -> S:
