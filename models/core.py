@@ -122,7 +122,8 @@ class PolicyFamily:
 
     `build(instance, simulator, size)` returns an untrained `Policy`; `refuses(instance)` says why the family does not
     fit an instance, or None. `role` is what it is for: "learned" families are what solvers train, "rule" families are
-    the classical comparison, tuned with `tuning`.
+    the classical comparison, tuned with `tuning`. With `transfers` the weights do not depend on the instance: one policy
+    can be trained on several instances and serve others.
     """
 
     name: str
@@ -131,6 +132,7 @@ class PolicyFamily:
     build: Callable[..., Policy[Any, Any]]
     refuses: Callable[[Any], str | None] = lambda instance: None
     tuning: Literal["gradient", "search", "none"] = "gradient"
+    transfers: bool = False
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ class TrainRequest:
     time_limit: float | None = None  # [s] wall clock for training alone; ends it with the best policy so far
     checkpoint: Mapping[str, Any] | None = None  # what `on_checkpoint` was last given, to resume from
     warm_start: Mapping[str, Tensor] | None = None  # weights to start from
+    also: tuple[Instance, ...] = ()  # other instances of the problem to train on at the same time
 
 
 @dataclass(frozen=True)

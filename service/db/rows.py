@@ -181,6 +181,16 @@ class JobRow(Base):
     key_id: Mapped[str | None] = mapped_column(Id, ForeignKey("api_keys.id", ondelete="SET NULL"))
 
 
+class JobInstanceRow(Base):
+    """An instance a job trains on beside its own, in the order asked for; it stays while the job does."""
+
+    __tablename__ = "job_instances"
+
+    job_id: Mapped[str] = mapped_column(Id, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    instance_id: Mapped[str] = mapped_column(Id, ForeignKey("instances.id"), index=True)
+
+
 class OutboxRow(Base):
     """A bell owed to the workers, written with its job; rung after commit and again until a claim deletes it."""
 

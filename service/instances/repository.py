@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from service.db.rows import EvaluationRow, InstanceRow, JobRow, PolicyRow
+from service.db.rows import EvaluationRow, InstanceRow, JobInstanceRow, JobRow, PolicyRow
 
 
 def by_id(session: Session, instance_id: str) -> InstanceRow | None:
@@ -32,7 +32,13 @@ def matching(problem: str | None, name: str | None) -> Select[Any]:
 
 def used_by(session: Session, instance_id: str) -> list[str]:
     """What kinds of record refer to the instance."""
-    columns = {"jobs": JobRow.instance_id, "policies": PolicyRow.instance_id, "evaluations": EvaluationRow.instance_id}
-    return [
-        kind for kind, column in columns.items() if session.scalar(select(column).where(column == instance_id).limit(1))
-    ]
+    columns = {
+        "jobs": (JobRow.instance_id, JobInstanceRow.instance_id),
+        "policies": (PolicyRow.instance_id,),
+        "evaluations": (EvaluationRow.instance_id,),
+    }
+
+    def refers(column: Any) -> bool:
+        return session.scalar(select(column).where(column == instance_id).limit(1)) is not None
+
+    return [kind for kind, places in columns.items() if any(refers(column) for column in places)]
