@@ -95,6 +95,11 @@ class SolveFunction(Protocol):
     ) -> SolveResult: ...
 
 
+def one_instance_only(problem: Problem, instances: tuple[Instance, ...], config: Any) -> list[Issue]:
+    """The answer of a solver that cannot train one policy on several instances."""
+    return [Issue("several", "error", "", "this solver trains on one instance at a time")]
+
+
 @dataclass(frozen=True)
 class Solver:
     """An algorithm: what it is called, how it is configured, what it needs and how it runs."""
@@ -110,6 +115,8 @@ class Solver:
     build: Callable[[Problem, Instance, Any, str], Policy[Any, Any]] | None = None  # (…, family) → untrained policy
     # What a config breaks for an instance that its schema cannot say; pointers into the config.
     refuses: Callable[[Problem, Instance, Any], list[Issue]] = field(default=lambda problem, instance, config: [])
+    # What stands against one policy for several instances at once; pointers into the config.
+    refuses_several: Callable[[Problem, tuple[Instance, ...], Any], list[Issue]] = field(default=one_instance_only)
     source: str = ""  # the paper
 
     def reasons_against(self, problem: Problem) -> list[str]:

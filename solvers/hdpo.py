@@ -299,6 +299,18 @@ def _refuses(problem: Problem, instance: Instance, config: HDPOConfig) -> list[I
     return [Issue("family", "error", "/family", detail)] if detail else []
 
 
+def _refuses_several(problem: Problem, instances: tuple[Instance, ...], config: HDPOConfig) -> list[Issue]:
+    """One policy for several instances needs weights that fit each of them."""
+    family = problem.family(resolve_family(problem, instances[0], config))
+    if not family.transfers:
+        fit = [other.name for other in problem.families if other.transfers and other.role == "learned"]
+        words = f"one of {', '.join(fit)}" if fit else "none that this problem has"
+        detail = f"{family.name!r} has weights for one instance only; several instances need {words}"
+        return [Issue("family", "error", "/family", detail)]
+    reasons = [family.refuses(instance) for instance in instances]
+    return [Issue("family", "error", "/family", reason) for reason in reasons if reason is not None]
+
+
 HDPO = Solver(
     name="hdpo",
     title="HDPO: hindsight differentiable policy optimisation",
@@ -309,5 +321,6 @@ HDPO = Solver(
     train=train,
     build=build,
     refuses=_refuses,
+    refuses_several=_refuses_several,
     source="Alvo, Russo, Kanoria, Oh, Ma, arXiv 2306.11246",
 )

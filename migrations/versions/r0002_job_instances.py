@@ -22,12 +22,8 @@ def upgrade() -> None:
         sa.Column("job_id", sa.String(length=30), nullable=False),
         sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("instance_id", sa.String(length=30), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["instance_id"], ["instances.id"], name=op.f("fk_job_instances_instance_id")
-        ),
-        sa.ForeignKeyConstraint(
-            ["job_id"], ["jobs.id"], name=op.f("fk_job_instances_job_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["instance_id"], ["instances.id"], name=op.f("fk_job_instances_instance_id")),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_instances_job_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", "position", name=op.f("pk_job_instances")),
     )
     op.create_index(op.f("ix_job_instances_instance_id"), "job_instances", ["instance_id"])

@@ -23,7 +23,13 @@ PROBLEM = Problem(
     simulator=lazy(f"{_ROOM}.simulator:NetworkSimulator"),
     families=(
         PolicyFamily("mlp", "Perceptron over the whole network", "learned", lazy(f"{_ROOM}.policy:perceptron_policy")),
-        PolicyFamily("gnn", "Graph network over the lanes", "learned", lazy(f"{_ROOM}.graph_policy:graph_policy")),
+        PolicyFamily(
+            "gnn",
+            "Graph network over the lanes",
+            "learned",
+            lazy(f"{_ROOM}.graph_policy:graph_policy"),
+            transfers=True,
+        ),
         PolicyFamily("base_stock", "Base stock", "rule", lazy(f"{_ROOM}.rules:base_stock")),
         PolicyFamily("capped_base_stock", "Capped base stock", "rule", lazy(f"{_ROOM}.rules:capped_base_stock")),
         PolicyFamily("echelon_base_stock", "Echelon base stock", "rule", lazy(f"{_ROOM}.rules:echelon_base_stock")),

@@ -180,6 +180,11 @@ class JobRow(Base):
     evaluation_id: Mapped[str | None] = mapped_column(Id, ForeignKey("evaluations.id", ondelete="SET NULL"), index=True)
     key_id: Mapped[str | None] = mapped_column(Id, ForeignKey("api_keys.id", ondelete="SET NULL"))
 
+    @property
+    def also_instance_ids(self) -> list[str]:
+        """The instances it trains on beside its own."""
+        return list(self.request.get("also_instance_ids", []))
+
 
 class JobInstanceRow(Base):
     """An instance a job trains on beside its own, in the order asked for; it stays while the job does."""

@@ -178,6 +178,7 @@ def _card(kept: Kept, job: JobRow, instance: InstanceRow, recommended: bool, bet
         "artifact_digest": kept.digest,
         "job_id": job.id,
         "warm_start": job.warm_start,
+        "also_instance_ids": job.also_instance_ids,
         "training": artifact.training,
         "curve": artifact.curve,
         "description": artifact.description,

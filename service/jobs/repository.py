@@ -18,6 +18,7 @@ from service.db.rows import (
     EvaluationRow,
     InstanceRow,
     JobEventRow,
+    JobInstanceRow,
     JobRow,
     OutboxRow,
     PolicyRow,
@@ -81,6 +82,13 @@ def add(session: Session, job: JobRow) -> None:
     session.flush()
     advance(session, job.id, JobRow.state == QUEUED, {}, [("state", {"state": QUEUED})])
     owe_bell(session, job.id)
+
+
+def add_instances(session: Session, job: JobRow) -> None:
+    """Hold on to the instances a job trains on beside its own: they cannot be deleted while it stands."""
+    rows = enumerate(job.also_instance_ids)
+    session.add_all(JobInstanceRow(job_id=job.id, position=k, instance_id=instance_id) for k, instance_id in rows)
+    session.flush()
 
 
 def listing(states: Sequence[str], kinds: Sequence[str], instance_id: str | None) -> Select[tuple[JobRow]]:

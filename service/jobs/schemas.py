@@ -73,6 +73,11 @@ class TrainJob(_Work):
         default=None, pattern=NAME_PATTERN, description="Left out, made of the instance's name and the solver's."
     )
     warm_start: Ref | None = Field(default=None, description="A policy whose weights training starts from.")
+    also_instance_ids: list[Annotated[str, Field(pattern=ID_PATTERN)]] = Field(
+        default=[],
+        max_length=50,
+        description="Instances of the same problem to train on as well, by a policy family whose weights fit them all.",
+    )
 
 
 class EvaluateJob(_Work):
@@ -110,6 +115,7 @@ class JobView(BaseModel):
     time_limit: str = Field(description="Wall clock allowed (ISO-8601 duration).")
     policy_name: str | None
     warm_start: str | None
+    also_instance_ids: list[str] = Field(description="Instances it trains on beside `instance_id`.")
     retry_of: str | None = Field(description="The job this one repeats.")
     attempt: int = Field(description="Times it was started; 0 until a worker takes it.")
     max_attempts: int

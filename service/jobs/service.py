@@ -51,6 +51,7 @@ def submit(
         **details,
     )
     repository.add(session, job)
+    repository.add_instances(session, job)
     return job
 
 
@@ -60,13 +61,13 @@ def _check_room(session: Session, settings: Settings) -> None:
         raise ApiError("queue-full", detail, headers={"Retry-After": "30"})
 
 
-def _instance(session: Session, instance_id: str) -> tuple[InstanceRow, Problem, Instance]:
+def _instance(session: Session, instance_id: str, where: str = "/instance_id") -> tuple[InstanceRow, Problem, Instance]:
     row = repository.instance(session, instance_id)
     if row is None:
-        raise field_error("/instance_id", f"There is no instance {instance_id!r}.")
+        raise field_error(where, f"There is no instance {instance_id!r}.")
     problem = problems().get(row.problem)
     if problem is None:
-        raise field_error("/instance_id", f"This service no longer knows the problem {row.problem!r}.")
+        raise field_error(where, f"This service no longer knows the problem {row.problem!r}.")
     return row, problem, problem.parse(row.body)
 
 
@@ -92,7 +93,26 @@ def _algorithm(
     if isinstance(asked, TrainJob):
         details["policy_name"] = asked.policy_name or default_policy_name(row.name, solver.name)
         details["warm_start"] = _warm_start(session, asked.warm_start, problem, solver)
+        if asked.also_instance_ids:
+            also = _also(session, asked, problem)
+            broken = solver.refuses_several(problem, (instance, *also), config)
+            if broken:
+                raise invalid(broken, "/config")
     return details
+
+
+def _also(session: Session, asked: TrainJob, problem: Problem) -> list[Instance]:
+    """The further instances to train on: of the same problem, each named once."""
+    found = []
+    for index, instance_id in enumerate(asked.also_instance_ids):
+        where = f"/also_instance_ids/{index}"
+        row, other, instance = _instance(session, instance_id, where)
+        if other.name != problem.name:
+            raise field_error(where, f"That instance is of {other.name}, not {problem.name}.")
+        if instance_id == asked.instance_id or instance_id in asked.also_instance_ids[:index]:
+            raise field_error(where, f"{row.name!r} is named twice.")
+        found.append(instance)
+    return found
 
 
 def _solver(asked: TrainJob | SolveJob) -> Solver:
@@ -195,7 +215,8 @@ def retry(session: Session, settings: Settings, job_id: str, key_id: str | None)
     if old.state == "succeeded":
         raise ApiError("job-finished", "The job succeeded; submit a new one to train again.")
     _check_room(session, settings)
-    _instance(session, old.instance_id)
+    for instance_id in (old.instance_id, *old.also_instance_ids):
+        _instance(session, instance_id)
     copied = ("kind", "instance_id", "solver", "config", "seed", "request", "time_limit_seconds", "policy_name")
     job = JobRow(
         id=new_id("job"),
@@ -207,6 +228,7 @@ def retry(session: Session, settings: Settings, job_id: str, key_id: str | None)
         **{name: getattr(old, name) for name in copied},
     )
     repository.add(session, job)
+    repository.add_instances(session, job)
     return job
 
 

@@ -17,6 +17,7 @@ from models.registry import problem as find_problem
 from service.db.rows import InstanceRow, JobRow
 from service.db.session import Database
 from service.jobs import checkpoint, lifecycle, outcomes
+from service.jobs import repository as jobs
 from service.jobs.reporting import Reporter
 from service.jobs.repository import Lease
 from service.policies import repository as policies
@@ -125,10 +126,19 @@ def _train(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcome
         device=device(task.settings),
         checkpoint=_resume(folder),
     )
+    if task.job.also_instance_ids:
+        request = replace(request, also=_also(task, problem))
     if task.job.warm_start is not None and request.checkpoint is None:
         request = replace(request, warm_start=_warm_start(task))
     trained = run_training(solver, request, _callbacks(task, folder), job_seconds=task.job.time_limit_seconds)
     return outcomes.keep_training(trained, task.storage.artifacts, _stopped_by(task, trained.artifact.training))
+
+
+def _also(task: Task, problem: Problem) -> tuple[Instance, ...]:
+    """The instances to train on beside the job's own."""
+    with task.database.read() as session:
+        rows = [jobs.instance(session, instance_id) for instance_id in task.job.also_instance_ids]
+    return tuple(problem.parse(row.body) for row in rows if row is not None)
 
 
 def _stopped_by(task: Task, training: Mapping[str, Any]) -> str:

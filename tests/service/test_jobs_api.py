@@ -158,6 +158,45 @@ class TestSubmitting:
             assert int(answer.headers["retry-after"]) > 0
 
 
+class TestSeveralInstances:
+    """Training one policy on a family of networks."""
+
+    @pytest.fixture
+    def other_id(self, client: httpx.Client) -> str:
+        return str(client.post("/v1/instances", json=example_document("dc-two-stores")).json()["id"])
+
+    def train(self, client: httpx.Client, instance_id: str, *also: str, family: str = "gnn") -> httpx.Response:
+        body = asked(instance_id, solver="hdpo", config={"family": family}, also_instance_ids=list(also))
+        return client.post("/v1/jobs", json=body)
+
+    def test_they_are_shown_and_held(self, client: httpx.Client, instance_id: str, other_id: str) -> None:
+        answer = self.train(client, instance_id, other_id)
+        assert answer.status_code == 202, answer.text
+        job = answer.json()
+        assert job["also_instance_ids"] == [other_id]
+        kept = refused(client.delete(f"/v1/instances/{other_id}"), 409, "in-use")
+        assert kept["used_by"] == ["jobs"]
+        client.post(f"/v1/jobs/{job['id']}/cancel")
+        again = client.post(f"/v1/jobs/{job['id']}/retry").json()
+        assert again["also_instance_ids"] == [other_id]
+        client.post(f"/v1/jobs/{again['id']}/cancel")
+        for done in (job, again):
+            assert client.delete(f"/v1/jobs/{done['id']}").status_code == 204
+        assert client.delete(f"/v1/instances/{other_id}").status_code == 204
+
+    def test_what_does_not_fit_is_refused_by_field(self, client: httpx.Client, instance_id: str, other_id: str) -> None:
+        unknown = new_id("ins")
+        refused(self.train(client, instance_id, unknown), 422, "invalid-input", "/also_instance_ids/0")
+        refused(self.train(client, instance_id, other_id, other_id), 422, "invalid-input", "/also_instance_ids/1")
+        refused(self.train(client, instance_id, instance_id), 422, "invalid-input", "/also_instance_ids/0")
+        refused(self.train(client, instance_id, other_id, family="mlp"), 422, "invalid-input", "/config/family")
+
+    def test_a_solver_for_one_instance_says_so(self, client: httpx.Client, instance_id: str, other_id: str) -> None:
+        answer = client.post("/v1/jobs", json=asked(instance_id, also_instance_ids=[other_id]))
+        document = refused(answer, 422, "invalid-input")
+        assert "one instance at a time" in document["detail"]
+
+
 class TestEvaluateAndSolve:
     def test_an_evaluation_resolves_its_policies(self, server: Server, client: httpx.Client, instance_id: str) -> None:
         policy = add_policy(server, example_document("one-store-backlogged"), name="mine")
