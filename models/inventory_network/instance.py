@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -15,6 +16,8 @@ Quantity = Annotated[float, Field(ge=0, le=1e9)]
 NodeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 
 MAX_LEAD_TIME = 200
+MAX_SHELF_LIFE = 200
+CERTAIN = 1e-6  # how far probabilities may miss a sum of one
 
 
 class Node(Record):
@@ -29,7 +32,27 @@ class Node(Record):
         0.0,
         description="p [money/unit] of demand lost, or b [money/unit/period] of backlog, by `unmet_demand`.",
     )
-    unmet_demand: Literal["lost", "backlogged"] = Field("lost", description="What becomes of demand not met at once.")
+    unmet_demand: Literal["lost", "backlogged", "partial"] = Field(
+        "lost",
+        description="What becomes of demand not met at once; partial: the share `backlog_share` waits, the rest is "
+        "lost, and `shortage_cost` is then for backlog.",
+    )
+    backlog_share: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description='β, share of newly unmet demand that waits; only with `"unmet_demand": "partial"`.',
+    )
+    lost_sales_cost: Money = Field(
+        0.0, description='Cost of demand lost [money/unit]; only with `"unmet_demand": "partial"`.'
+    )
+    fill_rate_target: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Least share of demand to be met from stock, on average over scenarios and reported periods; "
+        "only for stores.",
+    )
     price: Money = Field(0.0, description='Revenue [money/unit sold]; needs `"objective": "profit"`.')
     initial_on_hand: float = Field(
         0.0, ge=-1e9, le=1e9, description="Net inventory at the start [units]; negative is backlog."
@@ -41,6 +64,46 @@ class Node(Record):
         description="Most the node may hold or have on its way to it [units]: orders are limited so that stock on hand "
         "plus in transit never exceeds it, whatever demand does.",
     )
+    shelf_life: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_SHELF_LIFE,
+        description="m [periods] in which goods can be sold, the one in which they become usable included; the oldest "
+        "are issued first, and what is left after the demand of the m-th is outdated: it leaves at once and pays no "
+        "holding cost. Only for stores that supply no other node.",
+    )
+    outdate_cost: Money = Field(0.0, description="Cost of what outdates [money/unit]; needs `shelf_life`.")
+    initial_expiring: list[Quantity] = Field(
+        default_factory=list,
+        max_length=MAX_SHELF_LIFE,
+        description="Units of `initial_on_hand` that can be sold for 1, 2, … more periods, the first period included; "
+        "the rest is fresh. Needs `shelf_life`.",
+    )
+
+
+class LeadTimes(Record):
+    """How long goods may take. Every period, goods of age a arrive with P(L = a | L ≥ a), all of an age together."""
+
+    values: list[Annotated[int, Field(ge=1, le=MAX_LEAD_TIME)]] = Field(
+        min_length=1, max_length=MAX_LEAD_TIME, description="Possible lead times [periods], increasing."
+    )
+    probabilities: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        min_length=1, max_length=MAX_LEAD_TIME, description="Probability of each; they sum to one."
+    )
+
+    @property
+    def mean(self) -> float:
+        """E[L] [periods]."""
+        return sum(value * p for value, p in zip(self.values, self.probabilities, strict=True))
+
+    def hazard(self) -> list[float]:
+        """P(L = a | L ≥ a) for the ages a = 1 … max L [periods]."""
+        chance = dict(zip(self.values, self.probabilities, strict=True))
+        left, found = sum(self.probabilities), []
+        for age in range(1, self.values[-1] + 1):
+            found.append(1.0 if age == self.values[-1] else chance.get(age, 0.0) / left)
+            left -= chance.get(age, 0.0)
+        return found
 
 
 class Lane(Record):
@@ -52,9 +115,27 @@ class Lane(Record):
     unit_cost: Money = Field(0.0, description="Procurement or freight cost [money/unit ordered].")
     in_transit_cost: Money = Field(0.0, description="Cost of goods under way [money/unit/period].")
     capacity: Quantity | None = Field(None, description="Most that can be ordered in one period [units/period].")
-    initial_in_transit: list[Quantity] = Field(
-        default_factory=list, max_length=MAX_LEAD_TIME, description="Already under way [units], nearest arrival first."
+    fixed_order_cost: Money = Field(0.0, description="K [money/order], on any order that is not zero.")
+    minimum_order: Quantity = Field(0.0, description="Least order [units]: an order is zero or at least this.")
+    lot_multiple: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
+        None, description="An order is a whole multiple of this [units]."
     )
+    random_lead_time: LeadTimes | None = Field(
+        None,
+        description="The lead time is random; `lead_time` is then the longest. Needs "
+        '`"receipt": "before_decision"`. Nobody knows when goods under way will arrive, only how long they have been.',
+    )
+    initial_in_transit: list[Quantity] = Field(
+        default_factory=list,
+        max_length=MAX_LEAD_TIME,
+        description="Already under way [units], nearest arrival first (nearest latest arrival, if lead times are "
+        "random).",
+    )
+
+    @property
+    def is_lumpy(self) -> bool:
+        """Whether the cost or the size of an order jumps: a fixed cost, a minimum order or a lot multiple."""
+        return bool(self.fixed_order_cost or self.minimum_order or self.lot_multiple)
 
 
 class InventoryNetwork(Instance):
@@ -75,6 +156,10 @@ class InventoryNetwork(Instance):
         "Default: rolling if there are warm-up periods, else finite.",
     )
     integer_orders: bool = Field(False, description="Orders are whole units.")
+    start_date: str | None = Field(
+        None, pattern=r"^\d{4}-\d{2}-\d{2}$", description="First day of period 0, YYYY-MM-DD; gives periods a calendar."
+    )
+    period_days: int = Field(1, ge=1, le=366, description="Length of a period [days].")
     nodes: list[Node] = Field(min_length=1, max_length=2_000)
     lanes: list[Lane] = Field(min_length=1, max_length=10_000)
     demand: DemandProcess
@@ -101,7 +186,9 @@ class InventoryNetwork(Instance):
     def rules(self) -> Iterator[Issue]:
         yield from _period_rules(self)
         yield from _node_rules(self)
+        yield from _store_rules(self)
         yield from _lane_rules(self)
+        yield from _order_size_rules(self)
         known = {node.id: node for node in self.nodes}
         if all(lane.source in known and lane.target in known for lane in self.lanes):
             yield from _graph_rules(self)
@@ -117,6 +204,11 @@ def _period_rules(net: InventoryNetwork) -> Iterator[Issue]:
         yield _error("warmup", f"must be less than periods ({net.periods})", "warmup_periods")
     if net.objective == "profit" and not any(node.price > 0 for node in net.nodes):
         yield _error("objective", "profit needs a node with a price", "objective")
+    if net.start_date is not None:
+        try:
+            date.fromisoformat(net.start_date)
+        except ValueError:
+            yield _error("date", "the calendar has no such day", "start_date")
 
 
 def _node_rules(net: InventoryNetwork) -> Iterator[Issue]:
@@ -138,6 +230,37 @@ def _node_rules(net: InventoryNetwork) -> Iterator[Issue]:
             yield _error(
                 "backlog", "only a node with backlogged demand starts negative", "nodes", index, "initial_on_hand"
             )
+
+
+def _store_rules(net: InventoryNetwork) -> Iterator[Issue]:
+    """Rules of partial backlogging, service targets and shelf lives."""
+    supplying = {lane.source for lane in net.lanes}
+    for index, node in enumerate(net.nodes):
+        partial = node.unmet_demand == "partial"
+        if partial and node.backlog_share is None:
+            yield _error("partial", "partial backlogging needs a share that waits", "nodes", index, "backlog_share")
+        for name in ("backlog_share", "lost_sales_cost"):
+            if getattr(node, name) and not partial:
+                yield _error("partial", 'needs "unmet_demand": "partial"', "nodes", index, name)
+        for name in ("fill_rate_target", "shelf_life"):
+            if getattr(node, name) is not None and node.kind != "store":
+                yield _error("store", "only a store can have it", "nodes", index, name)
+        if node.shelf_life is None:
+            for name in ("outdate_cost", "initial_expiring"):
+                if getattr(node, name):
+                    yield _error("shelf_life", "needs a shelf life", "nodes", index, name)
+        else:
+            if node.id in supplying:
+                yield _error("shelf_life", "a node that supplies others cannot", "nodes", index, "shelf_life")
+            yield from _expiring_rules(node, node.shelf_life, index)
+
+
+def _expiring_rules(node: Node, shelf_life: int, index: int) -> Iterator[Issue]:
+    where = ("nodes", index, "initial_expiring")
+    if len(node.initial_expiring) >= shelf_life and node.initial_expiring:
+        yield _error("shelf_life", f"at most {shelf_life - 1} ages are older than fresh", *where)
+    if sum(node.initial_expiring) > max(node.initial_on_hand, 0.0) + 1e-9:
+        yield _error("shelf_life", f"more than is on hand ({node.initial_on_hand:g})", *where)
 
 
 def _position(net: InventoryNetwork, node: Node) -> float:
@@ -163,6 +286,60 @@ def _lane_rules(net: InventoryNetwork) -> Iterator[Issue]:
         if len(lane.initial_in_transit) > slots:
             detail = f"at most {slots} quantities can be under way on this lane"
             yield _error("in_transit", detail, "lanes", index, "initial_in_transit")
+
+        yield from _random_lead_time_rules(net, lane, index)
+
+
+def _random_lead_time_rules(net: InventoryNetwork, lane: Lane, index: int) -> Iterator[Issue]:
+    times, where = lane.random_lead_time, ("lanes", index, "random_lead_time")
+    if times is None:
+        return
+    if net.receipt != "before_decision":
+        yield _error("random_lead_time", 'needs "receipt": "before_decision"', *where)
+    if len(times.values) != len(times.probabilities):
+        yield _error("length", f"needs one for each of the {len(times.values)} values", *where, "probabilities")
+        return
+    if sorted(set(times.values)) != times.values:
+        yield _error("order", "must increase", *where, "values")
+    if abs(sum(times.probabilities) - 1.0) > CERTAIN:
+        yield _error("probability", f"sum to {sum(times.probabilities):.6g}, not to one", *where, "probabilities")
+    if max(times.values) != lane.lead_time:
+        detail = f"must be the longest possible lead time ({max(times.values)})"
+        yield _error("lead_time", detail, "lanes", index, "lead_time")
+
+
+def _order_size_rules(net: InventoryNetwork) -> Iterator[Issue]:
+    """Rules of minimum orders and lot multiples: they must fit each other, and something must be orderable."""
+    known = {node.id: node for node in net.nodes}
+    for index, lane in enumerate(net.lanes):
+        multiple = lot_of(net, lane)
+        for name in ("minimum_order", "lot_multiple"):
+            size = getattr(lane, name)
+            if net.integer_orders and size and not float(size).is_integer():
+                yield _error("integer", "orders are whole units: must be a whole number", "lanes", index, name)
+        if multiple and not _is_multiple(lane.minimum_order, multiple):
+            detail = f"must be a multiple of the lot ({multiple:g})"
+            yield _error("minimum_order", detail, "lanes", index, "minimum_order")
+        name = "minimum_order" if lane.minimum_order else "lot_multiple"
+        least = max(lane.minimum_order, lane.lot_multiple or 0.0)
+        ends = known.get(lane.source), known.get(lane.target)
+        limits = (
+            ("the lane's capacity", lane.capacity),
+            ("what the supplying node may ship", ends[0].throughput_capacity if ends[0] else None),
+            ("what the receiving node may hold", ends[1].storage_capacity if ends[1] else None),
+        )
+        for what, limit in limits:
+            if limit is not None and least > limit:
+                yield _error(name, f"is above {what} ({limit:g}): nothing could be ordered", "lanes", index, name)
+
+
+def lot_of(net: InventoryNetwork, lane: Lane) -> float:
+    """What an order on a lane must be a whole multiple of [units]; 0 where any size goes."""
+    return lane.lot_multiple or (1.0 if net.integer_orders else 0.0)
+
+
+def _is_multiple(size: float, lot: float) -> bool:
+    return abs(size / lot - round(size / lot)) <= 1e-9 * max(1.0, size / lot)
 
 
 def _graph_rules(net: InventoryNetwork) -> Iterator[Issue]:
