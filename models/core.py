@@ -180,6 +180,7 @@ class Importer:
     title: str
     files: Mapping[str, str]  # part → what it holds; a name ending in "?" is optional
     read: Callable[[Mapping[str, bytes], Mapping[str, str]], dict[str, Any]]
+    options: Mapping[str, str] = field(default_factory=dict)  # word → what it sets
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class Once:
         self.request = request
         self.key = key
         self.owner = "local"
+        self.content: bytes | None = None  # stands for the body where equal requests differ in their bytes
 
     def answer(self, owner: str, make: Callable[[Session], Response], keep: bool = True) -> Response:
         """The response of `make(session)`, run in one transaction with the key; or the first answer, replayed.
@@ -101,7 +102,8 @@ class Once:
         return Response((row.response or "").encode(), row.status or 200, headers)
 
     def _asked(self) -> tuple[str, str, str]:
-        body = getattr(self.request, "_body", b"")  # read by the route before any endpoint runs
+        read = getattr(self.request, "_body", b"")  # by the route, before any endpoint runs
+        body = read if self.content is None else self.content
         return self.request.method, self.request.url.path, "sha256:" + hashlib.sha256(body).hexdigest()
 
     def _row(self, owner: str, response: Response) -> IdempotencyKeyRow:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Query, Request
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from models.core import Instance
 from service.db.rows import InstanceRow
 from service.deps import Collection, InstanceId, MayRead, MayTrain, Reading, ThePage, Writing, newest_first
 from service.errors import ApiError
-from service.idempotency import TheOnce
+from service.idempotency import Once, TheOnce
 from service.ids import NAME_PATTERN
-from service.instances import repository, service
-from service.instances.schemas import InstanceCreated, InstanceSummary, InstanceView, Issues
-from service.requests import StrictRoute
+from service.instances import importing, repository, service
+from service.instances.schemas import IMPORT_BODY, InstanceCreated, InstanceSummary, InstanceView, Issues
+from service.requests import StrictRoute, read_form
 
 router = APIRouter(prefix="/v1/instances", tags=["instances"], route_class=StrictRoute)
 
@@ -33,7 +35,11 @@ NameFilter = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only
 )
 def create_instance(document: Document, once: TheOnce, caller: MayTrain) -> Response:
     """Store an instance. The same content again answers 200 with the same id."""
-    instance = service.parse(document)
+    return _keep(service.parse(document), once, caller.owner)
+
+
+def _keep(instance: Instance, once: Once, owner: str) -> Response:
+    """Store an instance and answer with its place."""
 
     def make(session: Session) -> Response:
         row, is_new = service.store(session, instance)
@@ -41,7 +47,21 @@ def create_instance(document: Document, once: TheOnce, caller: MayTrain) -> Resp
         headers = {"Location": f"/v1/instances/{row.id}"}
         return Response(view.model_dump_json(), 201 if is_new else 200, headers, "application/json")
 
-    return once.answer(caller.owner, make)
+    return once.answer(owner, make)
+
+
+@router.post(
+    "/import",
+    status_code=201,
+    response_model=InstanceCreated,
+    responses={200: {"model": InstanceCreated, "description": "The same content is stored already."}},
+    openapi_extra={"requestBody": IMPORT_BODY},
+)
+async def import_instance(request: Request, once: TheOnce, caller: MayTrain) -> Response:
+    """Make an instance of files (a published format, or CSV): `GET /v1/problems/{problem}` lists the formats."""
+    form = await read_form(request)
+    once.content = importing.content_of(form)
+    return await run_in_threadpool(lambda: _keep(importing.read(form), once, caller.owner))
 
 
 @router.post("/validate", response_model=Issues)
@@ -51,8 +71,9 @@ def validate_instance(document: Document, caller: MayRead) -> dict[str, Any]:
 
 
 @router.api_route("/validate", methods=["GET", "DELETE"], include_in_schema=False)
+@router.api_route("/import", methods=["GET", "DELETE"], include_in_schema=False)
 def refuse_other_methods() -> None:
-    """Without this, `validate` would be taken for an instance's id."""
+    """Without this, `validate` and `import` would be taken for an instance's id."""
     raise ApiError("method-not-allowed", "Send the instance with POST.", headers={"Allow": "POST"})
 
 

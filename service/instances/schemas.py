@@ -7,6 +7,27 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+IMPORT_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["problem", "format"],
+                "properties": {
+                    "problem": {"type": "string", "description": "The problem the files are of."},
+                    "format": {"type": "string", "description": "One of the problem's `importers`."},
+                },
+                "additionalProperties": {
+                    "description": "A file the format takes, or a word for one of its options.",
+                },
+            },
+            "encoding": {},
+        }
+    },
+}
+"""What `POST /v1/instances/import` takes."""
+
 
 class IssueView(BaseModel):
     """One remark on a document."""

@@ -42,12 +42,23 @@ class ExampleSummary(BaseModel):
     source: str
 
 
+class ImporterView(BaseModel):
+    """A file format that becomes an instance at `POST /v1/instances/import`."""
+
+    format: str
+    title: str
+    files: dict[str, str] = Field(description="Form parts to send as files, and what each holds.")
+    optional_files: dict[str, str]
+    options: dict[str, str] = Field(description="Form fields that set how the files are read.")
+
+
 class ProblemView(ProblemSummary):
     """A problem."""
 
     units: dict[str, str] = Field(description="Unit of each quantity.")
     families: list[FamilyView]
     examples: list[ExampleSummary]
+    importers: list[ImporterView] = Field(description="File formats that become an instance.")
 
 
 class Served(BaseModel):

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from models.core import Example, Problem
+from models.core import Example, Importer, Problem
 from models.registry import problems
 from service.deps import Page
 from service.errors import not_found
 from service.problems.schemas import (
     ExampleSummary,
     FamilyView,
+    ImporterView,
     ProblemSummary,
     ProblemView,
     Served,
@@ -61,6 +62,19 @@ def view(problem: Problem) -> ProblemView:
         units=dict(problem.units),
         families=[FamilyView(name=f.name, title=f.title, role=f.role) for f in problem.families],
         examples=examples(problem),
+        importers=[_importer(importer) for importer in problem.importers],
+    )
+
+
+def _importer(importer: Importer) -> ImporterView:
+    optional = {name.removesuffix("?"): text for name, text in importer.files.items() if name.endswith("?")}
+    required = {name: text for name, text in importer.files.items() if not name.endswith("?")}
+    return ImporterView(
+        format=importer.name,
+        title=importer.title,
+        files=required,
+        optional_files=optional,
+        options=dict(importer.options),
     )
 
 
