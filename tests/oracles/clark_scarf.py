@@ -34,12 +34,21 @@ def serial_line(
 
     Demand is normal, clipped at zero; lead times and holding costs are listed from the store to the top.
     """
-    single = clipped_normal(mean, std, step)
+    return serial_line_of(clipped_normal(mean, std, step), step, lead_times, holding_costs, shortage_cost)
+
+
+def serial_line_of(
+    single: Floats, step: float, lead_times: Sequence[int], holding_costs: Sequence[float], shortage_cost: float
+) -> tuple[list[float], float]:
+    """The same for any demand of 0, 1, 2, … steps with chances `single`."""
+    values, periods = np.arange(len(single)) * step, sum(lead_times) + 1
+    mean = float(values @ single)
+    std = float(((values - mean) ** 2 @ single) ** 0.5)
     sums = [total(single, lead + (i == 0)) for i, lead in enumerate(lead_times)]
     upstream = [*holding_costs[1:], 0.0]
     # Every expectation uses up as much of the low end of the grid as its demand is long.
     low = -sum(len(demand) for demand in sums)
-    high = round(1.5 * mean * (sum(lead_times) + 1) / step)
+    high = round((periods * mean + 8 * std * periods**0.5) / step)  # above every level worth keeping
     levels: list[float] = []
     points = np.arange(low, high + 1) * step
     inner = holding_costs[0] * np.clip(points, 0.0, None) + shortage_cost * np.clip(-points, 0.0, None)

@@ -18,6 +18,17 @@ def poisson(mean: float, tail: float = 1e-15) -> Floats:
     return np.array(probabilities) / math.fsum(probabilities)
 
 
+def negative_binomial(mean: float, variance: float, tail: float = 1e-13) -> Floats:
+    """Probabilities of 0, 1, 2, … units for a Poisson whose own mean is gamma distributed; variance > mean."""
+    chance = mean / variance  # of stopping
+    size = mean * chance / (1 - chance)
+    probabilities = [chance**size]
+    while 1.0 - math.fsum(probabilities) > tail and len(probabilities) < 10_000:
+        k = len(probabilities)
+        probabilities.append(probabilities[-1] * (size + k - 1) / k * (1 - chance))
+    return np.array(probabilities) / math.fsum(probabilities)
+
+
 def clipped_normal(mean: float, std: float, step: float) -> Floats:
     """Probabilities of 0, 1, 2, … grid steps for max(X, 0), X normal: the mass within half a step of each."""
     points = math.ceil((mean + 9 * std) / step) + 1
