@@ -10,6 +10,7 @@ from pydantic import Field
 
 from models.core import Instance, Issue, Record, pointer
 from models.inventory_network.demand_process import DemandProcess
+from models.inventory_network.timeline import Timeline
 
 Money = Annotated[float, Field(ge=0, le=1e9)]
 Quantity = Annotated[float, Field(ge=0, le=1e9)]
@@ -172,6 +173,15 @@ class InventoryNetwork(Instance):
     def is_rolling(self) -> bool:
         """Whether the policy is the same in every period."""
         return self.horizon == "rolling" or (self.horizon is None and self.warmup_periods > 0)
+
+    @property
+    def timeline(self) -> Timeline:
+        """When the periods lie; without dates if the start date is none of the calendar's."""
+        try:
+            start = date.fromisoformat(self.start_date) if self.start_date else None
+        except ValueError:
+            start = None
+        return Timeline(self.periods, self.is_rolling, start, self.period_days)
 
     @property
     def stocking_nodes(self) -> list[Node]:
@@ -363,12 +373,13 @@ def _graph_rules(net: InventoryNetwork) -> Iterator[Issue]:
 
 def _demand_rules(net: InventoryNetwork) -> Iterator[Issue]:
     known = {node.id: node for node in net.nodes}
-    yield from net.demand.rules(("demand",))
+    yield from net.demand.rules(("demand",), net.timeline)
     for node_id in net.demand.node_ids:
+        where = ("demand", "nodes", net.demand.place(node_id))
         if node_id not in known:
-            yield _error("unknown_node", f"no node has the id {node_id!r}", "demand", "nodes", node_id)
+            yield _error("unknown_node", f"no node has the id {node_id!r}", *where)
         elif known[node_id].kind != "store":
-            yield _error("demand", "only a store has demand", "demand", "nodes", node_id)
+            yield _error("demand", "only a store has demand", *where)
     for index, node in enumerate(net.nodes):
         if node.kind == "store" and node.id not in net.demand.node_ids:
             yield _error("demand", f"store {node.id!r} has no demand", "nodes", index)

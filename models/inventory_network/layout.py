@@ -28,7 +28,9 @@ class Layout:
     num_stocking: int  # N
     source: Ints  # (E,) internal index of the supplying node
     target: Ints  # (E,) internal index of the receiving node, < N
-    lead_time: Ints  # (E,) L [periods]
+    lead_time: Ints  # (E,) L [periods]; the longest where it is random
+    least_lead_time: Ints  # (E,) the shortest [periods]
+    mean_lead_time: Floats  # (E,) E[L] [periods]
     slot_lane: Ints  # (P,) lane of each pipeline slot of a state
     slot_arrival: Ints  # (P,) periods from the decision to the arrival, of each pipeline slot of a state
     post_lane: Ints  # (Q,) lane of each pipeline slot of a post-decision state
@@ -100,6 +102,8 @@ def compile_layout(net: InventoryNetwork) -> Layout:
         source=source,
         target=target,
         lead_time=lead,
+        least_lead_time=np.array([shortest_time(lane) for lane in net.lanes], dtype=np.int64),
+        mean_lead_time=np.array([_mean_time(lane) for lane in net.lanes], dtype=np.float64),
         slot_lane=slot_lane,
         slot_arrival=slot_arrival,
         post_lane=post_lane,
@@ -127,6 +131,15 @@ def _ordered_nodes(net: InventoryNetwork) -> list[Node]:
     return sorted(net.nodes, key=rank)
 
 
+def shortest_time(lane: Lane) -> int:
+    """The shortest time goods may take on a lane [periods]."""
+    return lane.lead_time if lane.random_lead_time is None else lane.random_lead_time.values[0]
+
+
+def _mean_time(lane: Lane) -> float:
+    return float(lane.lead_time) if lane.random_lead_time is None else lane.random_lead_time.mean
+
+
 def _ramp(lengths: Ints) -> Ints:
     """0, 1, …, n−1 for each length n, one after the other."""
     return np.concatenate([np.arange(n) for n in lengths]) if len(lengths) else np.zeros(0, dtype=np.int64)
@@ -134,7 +147,7 @@ def _ramp(lengths: Ints) -> Ints:
 
 def _flows(net: InventoryNetwork, nodes: list[Node], place: dict[str, int]) -> tuple[Floats, Floats, Floats]:
     """Mean flow through nodes and lanes and the spread of the demand behind it, suppliers sharing equally."""
-    mean, std = net.demand.moments()
+    mean, std = net.demand.moments(net.timeline)
     flow = np.zeros(len(nodes))
     variance = np.zeros(len(nodes))
     for node_id, mu, sigma in zip(net.demand.node_ids, mean, std, strict=True):
@@ -171,5 +184,5 @@ def _time_to_demand(net: InventoryNetwork, place: dict[str, int], num_demand: in
         for lane in net.lanes:
             if lane.source == node_id:
                 here, there = place[node_id], place[lane.target]
-                shortest[here] = min(shortest[here], wait + lane.lead_time + shortest[there])
+                shortest[here] = min(shortest[here], wait + shortest_time(lane) + shortest[there])
     return shortest
