@@ -1,8 +1,10 @@
 """The dynamics of an inventory network, batched and differentiable.
 
-In a period: orders leave the supplying nodes (decide); goods due inside the period join stock; demand strikes and costs
-are counted (realize); the pipeline moves up. `receipt` says whether what is due joins before or after the decision.
-Source: Alvo, Russo, Kanoria, Oh, Ma, arXiv 2306.11246, extended to any acyclic network with capacities.
+In a period: orders leave the supplying nodes (decide); goods due inside the period join stock; demand strikes; what
+has reached the end of its shelf life leaves; costs are counted (realize); the pipeline moves up. `receipt` says whether
+what is due joins before or after the decision. What orders are allowed is in `ordering`, how goods age and when they
+arrive by chance in `stock`.
+Source: Alvo, Russo, Kanoria, Oh, Ma, arXiv 2306.11246, extended to any acyclic network.
 """
 
 from collections.abc import Mapping
@@ -13,12 +15,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from models.dynamics import Costs, Simulator, Stage, Tensors
-from models.inventory_network.demand import sample_demand
+from models.inventory_network.columns import add, column, take, total
+from models.inventory_network.demand import DemandSampler
 from models.inventory_network.instance import InventoryNetwork
 from models.inventory_network.layout import Layout, compile_layout
-
-UNLIMITED = 1e12
-"""Stands for no limit [units]: finite, because an infinite one turns a zero gradient into NaN."""
+from models.inventory_network.memory import DemandMemory
+from models.inventory_network.ordering import Ordering
+from models.inventory_network.stock import Ageing, RandomArrivals
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,9 @@ class NetworkState(Tensors):
     """What is known before deciding."""
 
     net_inventory: Float[Tensor, "batch node"]  # IL [units], stock on hand less backlog, stocking nodes
-    pipeline: Float[Tensor, "batch slot"]  # goods under way [units], lane by lane, nearest arrival first
+    pipeline: Float[Tensor, "batch slot"]  # goods under way [units], lane by lane, nearest (latest) arrival first
+    aging: Float[Tensor, "batch age_slot"]  # [units] of a perishable store's stock that lasts ≤ 1 … m − 1 periods more
+    memory: Float[Tensor, "batch memory"]  # what of the past helps to foresee demand, see `DemandMemory`
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class NetworkPostState(Tensors):
 
     net_inventory: Float[Tensor, "batch node"]  # [units]
     pipeline: Float[Tensor, "batch post_slot"]  # [units], arrival in 1 … L periods
+    aging: Float[Tensor, "batch age_slot"]  # [units], as in the state
+    memory: Float[Tensor, "batch memory"]  # as in the state
 
 
 @dataclass(frozen=True)
@@ -49,12 +56,23 @@ class Demand(Tensors):
     """The noise path."""
 
     demand: Float[Tensor, "batch stage store"]  # D [units/period]
+    delay: Float[Tensor, "batch stage random_lane"]  # u in [0, 1): goods of age a land if u < P(L = a | L ≥ a)
+
+
+@dataclass(frozen=True)
+class _Charge:
+    """Amounts and what a unit of each costs, and the node each belongs to."""
+
+    amounts: Tensor  # (batch, k)
+    price: Tensor  # (k,) [money per unit of the amount]
+    nodes: Tensor  # (k,) stocking node, in internal order
 
 
 class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]):
     """Batched dynamics of one network.
 
-    `counts=False` leaves out the quantities behind service measures and plots, which training does not need.
+    `counts=False` leaves out the quantities behind service measures and plots, which training does not need. `places`
+    are the stocking nodes; what an order costs is counted at the node that receives it.
     """
 
     source: Tensor
@@ -68,18 +86,22 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
     own_lanes: Tensor
     own_source: Tensor
     slot_target: Tensor
+    post_target: Tensor
+    stores: Tensor
+    stocking: Tensor
     holding_cost: Tensor
     shortage_cost: Tensor
+    lost_sales_cost: Tensor
     price: Tensor
     lost: Tensor
+    lost_share: Tensor
+    promised: Tensor
+    fill_rate_target: Tensor
     unit_cost: Tensor
     throughput_cost: Tensor
     initial_stock: Tensor
     initial_pipeline: Tensor
     in_transit_cost: Tensor
-    lane_capacity: Tensor
-    throughput_capacity: Tensor
-    storage_capacity: Tensor
 
     def __init__(self, net: InventoryNetwork, counts: bool = True) -> None:
         super().__init__()
@@ -91,9 +113,17 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
         self.num_demand = self.layout.num_demand
         self.num_nodes = self.layout.num_stocking
         self.store_ids = [node.id for node in self.layout.nodes[: self.num_demand]]
+        self.sampler = DemandSampler(net, self.store_ids)
+        self.places = tuple(node.id for node in self.layout.nodes[: self.num_nodes])
+        self.ordering = Ordering(net, self.layout)
+        self.ageing = Ageing(self.layout)
+        self.arrivals = RandomArrivals(self.layout)
+        self.memory = DemandMemory(net, self.store_ids)
+        self.num_delays = self.arrivals.num_lanes
+        self.relaxes = self.ordering.relaxes
         self._register_indices()
         self._register_costs()
-        self._register_limits()
+        self._register_unmet()
 
     def _register_indices(self) -> None:
         lay = self.layout
@@ -104,37 +134,41 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
         self._keep("own_lanes", torch.from_numpy(own.nonzero()[0]))
         self._keep("own_source", torch.from_numpy(lay.source[own]))
         self._keep("slot_target", torch.from_numpy(lay.target[lay.slot_lane]))
+        self._keep("post_target", torch.from_numpy(lay.target[lay.post_lane]))
+        self._keep("stores", torch.arange(self.num_demand))
+        self._keep("stocking", torch.arange(self.num_nodes))
         self.shifts = self.net.receipt == "before_decision"
 
     def _register_costs(self) -> None:
         lay, stores = self.layout, self.layout.nodes[: self.num_demand]
-        self._keep("holding_cost", _column([node.holding_cost for node in lay.nodes[: self.num_nodes]]))
-        self._keep("shortage_cost", _column([node.shortage_cost for node in stores]))
-        self._keep("price", _column([node.price for node in stores]))
-        self._keep("lost", torch.tensor([node.unmet_demand == "lost" for node in stores]))
-        self.any_lost, self.any_backlogged = bool(self.lost.any()), not bool(self.lost.all())
-        self._keep("unit_cost", _column([lane.unit_cost for lane in lay.lanes]))
-        self._keep("throughput_cost", _column([lay.nodes[i].throughput_cost for i in lay.source]))
-        self._keep("initial_stock", _column([node.initial_on_hand for node in lay.nodes[: self.num_nodes]]))
-        self._keep("initial_pipeline", _column(lay.initial_in_transit()))
-        self._keep("in_transit_cost", _column([lay.lanes[k].in_transit_cost for k in lay.post_lane]))
+        self._keep("holding_cost", column([node.holding_cost for node in lay.nodes[: self.num_nodes]]))
+        self._keep("shortage_cost", column([node.shortage_cost for node in stores]))
+        self._keep("lost_sales_cost", column([node.lost_sales_cost for node in stores]))
+        self._keep("price", column([node.price for node in stores]))
+        self._keep("unit_cost", column([lane.unit_cost for lane in lay.lanes]))
+        self._keep("throughput_cost", column([lay.nodes[i].throughput_cost for i in lay.source]))
+        self._keep("initial_stock", column([node.initial_on_hand for node in lay.nodes[: self.num_nodes]]))
+        self._keep("initial_pipeline", column(lay.initial_in_transit()))
+        self._keep("in_transit_cost", column([lay.lanes[k].in_transit_cost for k in lay.post_lane]))
         self.charges = {
             name: bool((getattr(self, name) > 0).any())
             for name in ("price", "unit_cost", "throughput_cost", "in_transit_cost")
         }
 
-    def _register_limits(self) -> None:
-        lay = self.layout
-        lanes = [_limit(lane.capacity) for lane in lay.lanes]
-        ships = [_limit(node.throughput_capacity) for node in lay.nodes]
-        holds = [_limit(node.storage_capacity) for node in lay.nodes[: self.num_nodes]]
-        self._keep("lane_capacity", _column(lanes))
-        self._keep("throughput_capacity", _column(ships))
-        self._keep("storage_capacity", _column(holds))
-        self.limits_lanes = any(limit < UNLIMITED for limit in lanes)
-        self.limits_storage = any(limit < UNLIMITED for limit in holds)
-        limits_suppliers = any(limit < UNLIMITED for limit in ships[self.num_nodes :])
-        self.limits_shipping = bool(len(self.own_lanes)) or limits_suppliers
+    def _register_unmet(self) -> None:
+        """What becomes of demand not met at once, and how much of it may be."""
+        stores = self.layout.nodes[: self.num_demand]
+        kinds = [node.unmet_demand for node in stores]
+        self.any_lost, self.any_partial = "lost" in kinds, "partial" in kinds
+        self.all_lost = set(kinds) == {"lost"}
+        self._keep("lost", torch.tensor([kind == "lost" for kind in kinds]))
+        waiting = {"lost": 0.0, "backlogged": 1.0}
+        shares = [waiting.get(node.unmet_demand, node.backlog_share or 0.0) for node in stores]
+        self._keep("lost_share", column([1.0 - share for share in shares]))
+        promised = [k for k, node in enumerate(stores) if node.fill_rate_target is not None]
+        self._keep("promised", torch.tensor(promised, dtype=torch.long))
+        self._keep("fill_rate_target", column([stores[k].fill_rate_target or 0.0 for k in promised]))
+        self._slack_names = [f"fill_rate/{stores[k].id}" for k in promised]
 
     def _keep(self, name: str, tensor: Tensor) -> None:
         self.register_buffer(name, tensor, persistent=False)
@@ -145,85 +179,156 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
         return self.holding_cost.dtype
 
     def initial(self, batch: int, generator: torch.Generator) -> NetworkState:
-        return NetworkState(
-            self.initial_stock[:, None].expand(-1, batch).t(), self.initial_pipeline[:, None].expand(-1, batch).t()
-        )
+        memory = self.memory.initial().to(self.holding_cost)
+        columns = (self.initial_stock, self.initial_pipeline, self.ageing.start, memory)
+        return NetworkState(*(values[:, None].expand(-1, batch).t() for values in columns))
 
     def sample(self, batch: int, generator: torch.Generator) -> Demand:
-        paths = sample_demand(self.net.demand, self.store_ids, batch, self.num_stages, generator, self.dtype)
-        return Demand(paths)
+        paths = self.sampler(batch, self.num_stages, generator, self.dtype)
+        shape = (self.num_stages, self.num_delays, batch)
+        delay = torch.rand(shape, generator=generator, dtype=self.dtype, device=paths.device)
+        return Demand(paths, delay.permute(2, 0, 1))
 
     def expected(self, batch: int) -> Demand:
-        means = dict(zip(self.net.demand.node_ids, self.net.demand.moments()[0].tolist(), strict=True))
-        mean = _column([means[store] for store in self.store_ids]).to(self.holding_cost)
-        return Demand(mean.expand(batch, self.num_stages, -1))
+        """Mean demand; the middle of every delay's range."""
+        mean = self.sampler.expected(self.num_stages, self.holding_cost)
+        delay = mean.new_full((batch, self.num_stages, self.num_delays), 0.5)
+        return Demand(mean.expand(batch, -1, -1), delay)
 
     def decide(self, state: NetworkState, decision: Orders, stage: Stage) -> tuple[NetworkPostState, Costs]:
         orders = decision.quantity
         under_way = torch.cat((state.pipeline, orders), dim=1)
         stock = state.net_inventory
         if len(self.own_lanes):
-            stock = _add(stock, self.own_source, -_take(orders, self.own_lanes))
+            stock = add(stock, self.own_source, -take(orders, self.own_lanes))
         if len(self.due_from):
-            stock = _add(stock, self.due_nodes, _take(under_way, self.due_from))
-        post = NetworkPostState(stock, _take(under_way, self.post_from))
-        components: dict[str, Tensor] = {}
+            stock = add(stock, self.due_nodes, take(under_way, self.due_from))
+        post = NetworkPostState(stock, take(under_way, self.post_from), state.aging, state.memory)
+        charged: dict[str, _Charge] = {}
         if self.charges["unit_cost"]:
-            components["procurement"] = orders @ self.unit_cost
+            charged["procurement"] = _Charge(orders, self.unit_cost, self.target)
+        if self.ordering.charges_orders:
+            charged["fixed_order"] = _Charge(self.ordering.placed(orders), self.ordering.fixed_cost, self.target)
         if self.charges["throughput_cost"]:
-            components["throughput"] = orders @ self.throughput_cost
+            charged["throughput"] = _Charge(orders, self.throughput_cost, self.target)
         if self.charges["in_transit_cost"]:
-            components["in_transit"] = post.pipeline @ self.in_transit_cost
+            charged["in_transit"] = _Charge(post.pipeline, self.in_transit_cost, self.post_target)
         if self.charges["price"]:
-            components["backlog_revenue"] = -(self._served(state.net_inventory, stock) @ self.price)
-        counts = {"ordered": orders.sum(1), "in_transit": post.pipeline.sum(1)} if self.counts else {}
-        return post, Costs(components, counts)
+            served = self._served(state.net_inventory, stock)
+            charged["backlog_revenue"] = _Charge(served, -self.price, self.stores)
+        if not self.counts:
+            return post, self._costs(charged)
+        counted = {
+            "ordered": total(orders, self.target, self.num_nodes),
+            "in_transit": total(post.pipeline, self.post_target, self.num_nodes),
+        }
+        return post, self._costs(charged, counted)
 
     def realize(self, post: NetworkPostState, noise: Demand, stage: Stage) -> tuple[NetworkState, Costs]:
         demand = noise.demand[:, stage]
         before = post.net_inventory[:, : self.num_demand]
-        after = before - demand
-        shortage = (-after).clamp_min(0.0)  # backlog, or demand lost
-        if self.any_lost:
-            after = (
-                after.clamp_min(0.0) if not self.any_backlogged else torch.where(self.lost, after.clamp_min(0.0), after)
-            )
+        after, short, lost = self._serve(before, demand)
+        aging, outdated = post.aging, None
+        if self.ageing.active:
+            aging, outdated = self.ageing.issue(post.aging, demand, after)
+            after = add(after, self.ageing.stores, -outdated)
         ends = after
         if self.num_nodes > self.num_demand:
             ends = torch.cat((after, post.net_inventory[:, self.num_demand :]), dim=1)
-        components = {
-            "holding": ends.clamp_min(0.0) @ self.holding_cost,
-            "shortage": shortage @ self.shortage_cost,
+        charged = {
+            "holding": _Charge(ends.clamp_min(0.0), self.holding_cost, self.stocking),
+            "shortage": _Charge(short, self.shortage_cost, self.stores),
         }
-        following = self._next(ends, post.pipeline)
+        if lost is not None:
+            charged["lost_sales"] = _Charge(lost, self.lost_sales_cost, self.stores)
+        if outdated is not None:
+            charged["outdate"] = _Charge(outdated, self.ageing.cost, self.ageing.stores)
+        following = self._next(ends, post, noise, stage, aging)
         if self.charges["price"]:
-            sold = demand + (-before).clamp_min(0.0) - shortage + self._served(ends, following.net_inventory)
-            components["revenue"] = -(sold @ self.price)
-        counts = self._count(before, demand, ends, shortage) if self.counts else {}
-        return following, Costs(components, counts)
+            sold = torch.minimum(before.clamp_min(0.0), demand) + self._served(ends, following.net_inventory)
+            charged["revenue"] = _Charge(sold, -self.price, self.stores)
+        counted = self._count(before, demand, ends, short, lost, outdated) if self.counts else {}
+        slacks = self._slacks(before, demand) if self._slack_names else {}
+        return following, self._costs(charged, counted, slacks)
+
+    def _serve(self, before: Tensor, demand: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Net inventory after demand, what is short (backlog, or demand lost), and what partial backlogging loses."""
+        after = before - demand
+        if self.any_partial:
+            unmet = (demand - before.clamp_min(0.0)).clamp_min(0.0)
+            turned_away = unmet * self.lost_share
+            after = after + turned_away
+            short = torch.where(self.lost, unmet, (-after).clamp_min(0.0))
+            return after, short, torch.where(self.lost, 0.0, turned_away)
+        short = (-after).clamp_min(0.0)
+        if self.any_lost:
+            after = after.clamp_min(0.0) if self.all_lost else torch.where(self.lost, after.clamp_min(0.0), after)
+        return after, short, None
 
     def _served(self, before: Tensor, after: Tensor) -> Tensor:
         """Backlog served by goods that joined stock [units], demand nodes; it earns the price when it is served."""
         stores = slice(0, self.num_demand)
         return (-before[:, stores]).clamp_min(0.0) - (-after[:, stores]).clamp_min(0.0)
 
-    def _next(self, ends: Tensor, pipeline: Tensor) -> NetworkState:
+    def _next(self, ends: Tensor, post: NetworkPostState, noise: Demand, stage: Stage, aging: Tensor) -> NetworkState:
+        memory, pipeline = post.memory, post.pipeline
+        if self.memory.width:
+            memory = self.memory.update(memory, noise.demand[:, stage], stage)
         if not self.shifts:
-            return NetworkState(ends, pipeline)
+            return NetworkState(ends, pipeline, aging, memory)
         if len(self.landing_slots):
-            ends = _add(ends, self.landing_nodes, _take(pipeline, self.landing_slots))
-        return NetworkState(ends, _take(pipeline, self.next_from))
+            ends = add(ends, self.landing_nodes, take(pipeline, self.landing_slots))
+        if self.num_delays:
+            ends, pipeline = self.arrivals.land(ends, pipeline, noise.delay[:, stage])
+        return NetworkState(ends, take(pipeline, self.next_from), aging, memory)
 
-    def _count(self, before: Tensor, demand: Tensor, ends: Tensor, shortage: Tensor) -> dict[str, Tensor]:
-        met = torch.minimum(before.clamp_min(0.0), demand)
-        return {
-            "demand": demand.sum(1),
-            "met": met.sum(1),
-            "on_hand": ends.clamp_min(0.0).sum(1),
-            "short": shortage.sum(1),
-            "stock_outs": (shortage > 0).to(demand.dtype).sum(1),
-            "store_periods": torch.full_like(demand[:, 0], self.num_demand),
+    def _costs(
+        self,
+        charged: Mapping[str, _Charge],
+        counted: Mapping[str, Tensor] | None = None,
+        slacks: Mapping[str, Tensor] | None = None,
+    ) -> Costs:
+        """Components are amounts times prices; with counts, both they and the quantities are kept by node as well."""
+        components = {name: charge.amounts @ charge.price for name, charge in charged.items()}
+        if not self.counts:
+            return Costs(components, slacks=slacks or {})
+        counted = counted or {}
+        spent = {
+            name: total(charge.amounts * charge.price, charge.nodes, self.num_nodes) for name, charge in charged.items()
         }
+        quantities = {name: values.sum(1) for name, values in counted.items()}
+        return Costs(components, quantities, {**counted, **spent}, slacks or {})
+
+    def _count(
+        self,
+        before: Tensor,
+        demand: Tensor,
+        ends: Tensor,
+        short: Tensor,
+        lost: Tensor | None,
+        outdated: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """Quantities by node: units, stock-outs, and the periods in which there was demand to meet."""
+        unmet = short if lost is None else short + lost
+        refused = torch.where(self.lost, short, 0.0) if lost is None else torch.where(self.lost, short, lost)
+        counted = {
+            "demand": demand,
+            "met": torch.minimum(before.clamp_min(0.0), demand),
+            "short": short,
+            "lost": refused,
+            "stock_outs": (unmet > 0).to(demand.dtype),
+            "store_periods": torch.ones_like(demand),
+        }
+        counted = {name: total(values, self.stores, self.num_nodes) for name, values in counted.items()}
+        if outdated is not None:
+            counted["outdated"] = total(outdated, self.ageing.stores, self.num_nodes)
+        return counted | {"on_hand": ends.clamp_min(0.0)}
+
+    def _slacks(self, before: Tensor, demand: Tensor) -> dict[str, Tensor]:
+        wanted = take(demand, self.promised)
+        met = torch.minimum(take(before, self.promised).clamp_min(0.0), wanted)
+        slack = self.fill_rate_target * wanted - met
+        return dict(zip(self._slack_names, slack.unbind(1), strict=True))
 
     def service(self, quantities: Mapping[str, Float[Tensor, " batch"]]) -> dict[str, float]:
         demand = float(quantities["demand"].double().sum())
@@ -237,78 +342,24 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
     def available(self, state: NetworkState) -> Float[Tensor, "batch node"]:
         """What every stocking node can ship now [units]: stock on hand, within its throughput capacity."""
         on_hand = state.net_inventory.clamp_min(0.0)
-        return torch.minimum(on_hand, self.throughput_capacity[: self.num_nodes])
+        return torch.minimum(on_hand, self.ordering.throughput_capacity[: self.num_nodes])
 
     def room(self, state: NetworkState) -> Float[Tensor, "batch node"]:
         """What may still be ordered into every stocking node before its storage capacity binds [units]."""
-        position = _add(state.net_inventory, self.slot_target, state.pipeline)
-        return (self.storage_capacity - position).clamp_min(0.0)
-
-    def repair(self, state: NetworkState, decision: Orders, stage: Stage) -> Orders:
-        """Proportional rationing: orders are clipped to lane capacities, then each receiving node's storage room and
-        each supplying node's stock are shared in proportion to what was asked."""
-        ask = decision.quantity
-        if self.net.integer_orders:
-            ask = _straight_through(ask, ask.round())
-        ask = ask.clamp_min(0.0)
-        if self.limits_lanes:
-            ask = torch.minimum(ask, self.lane_capacity)
-        if self.limits_storage:
-            ask = ask * _share(ask, self.target, self.room(state))
-        if self.limits_shipping:
-            ask = ask * _share(ask, self.source, self.supply(state))
-        if self.net.integer_orders:
-            ask = _straight_through(ask, (ask + 1e-5).floor())
-        return Orders(ask)
+        position = add(state.net_inventory, self.slot_target, state.pipeline)
+        return (self.ordering.storage_capacity - position).clamp_min(0.0)
 
     def supply(self, state: NetworkState) -> Float[Tensor, "batch all_nodes"]:
         """What every node can ship now [units], suppliers within their throughput capacity."""
-        suppliers = self.throughput_capacity[self.num_nodes :]
+        suppliers = self.ordering.throughput_capacity[self.num_nodes :]
         return torch.cat((self.available(state), suppliers.expand(state.batch, -1)), dim=1)
 
+    def repair(self, state: NetworkState, decision: Orders, stage: Stage) -> Orders:
+        """Nearest allowed sizes, proportional rationing, and sizes that are then not allowed rounded down."""
+        supply = self.supply(state) if self.ordering.limits_shipping else None
+        room = self.room(state) if self.ordering.limits_storage else None
+        return Orders(self.ordering.repair(decision.quantity, supply, room))
+
     def violation(self, state: NetworkState, decision: Orders, stage: Stage) -> Float[Tensor, " batch"]:
-        orders = decision.quantity
-        shipped = _total(orders, self.source, len(self.layout.nodes))
-        worst = torch.maximum((-orders).amax(1), (orders - self.lane_capacity).amax(1))
-        worst = torch.maximum(worst, (shipped - self.supply(state)).amax(1))
-        if self.limits_storage:
-            received = _total(orders, self.target, self.num_nodes)
-            # A node may start above its capacity; then it must merely receive nothing.
-            worst = torch.maximum(worst, (received - self.room(state)).amax(1))
-        if self.net.integer_orders:
-            worst = torch.maximum(worst, (orders - orders.round()).abs().amax(1))
-        return worst.clamp_min(0.0)
-
-
-def _column(values: list[float]) -> Tensor:
-    return torch.tensor(values, dtype=torch.get_default_dtype())
-
-
-def _limit(limit: float | None) -> float:
-    return UNLIMITED if limit is None else limit
-
-
-def _take(values: Tensor, index: Tensor) -> Tensor:
-    """Columns of (batch, column), kept in column-major memory so that each is one contiguous copy."""
-    return values.t().index_select(0, index).t()
-
-
-def _add(values: Tensor, index: Tensor, increments: Tensor) -> Tensor:
-    """`values` (batch, column) with `increments` (batch, k) added to the columns named by `index`, repeats included."""
-    return values.t().index_add(0, index, increments.t()).t()
-
-
-def _total(values: Tensor, index: Tensor, columns: int) -> Tensor:
-    """Sums of `values` (batch, k) by the column each belongs to."""
-    return _add(values.new_zeros(columns, values.shape[0]).t(), index, values)
-
-
-def _share(asked: Tensor, index: Tensor, limit: Tensor) -> Tensor:
-    """The share of every entry that its column's limit allows when all are cut alike: min(1, limit / Σ asked)."""
-    total = _total(asked, index, limit.shape[1])
-    return _take((limit / total.clamp_min(1e-9)).clamp_max(1.0), index)
-
-
-def _straight_through(smooth: Tensor, exact: Tensor) -> Tensor:
-    """The exact value with the smooth one's gradient."""
-    return smooth + (exact - smooth).detach()
+        room = self.room(state) if self.ordering.limits_storage else None
+        return self.ordering.violation(decision.quantity, self.supply(state), room)

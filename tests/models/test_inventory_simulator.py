@@ -21,7 +21,8 @@ def run(simulator: NetworkSimulator, orders: list[float], demands: list[float]) 
     """Net inventory before each decision and the costs of each period, for one store."""
     generator = torch.Generator().manual_seed(0)
     state, stocks, costs = simulator.initial(1, generator), [], []
-    noise = Demand(torch.tensor(demands, dtype=torch.float64).reshape(1, -1, 1))
+    demand = torch.tensor(demands, dtype=torch.float64).reshape(1, -1, 1)
+    noise = Demand(demand, torch.zeros(1, len(demands), 0, dtype=torch.float64))
     for stage, quantity in enumerate(orders):
         stocks.append(float(state.net_inventory[0, 0]))
         post, decided = simulator.decide(state, Orders(torch.tensor([[quantity]], dtype=torch.float64)), stage)
@@ -239,6 +240,6 @@ class TestDemand:
 
 
 def test_states_move_between_precisions():
-    state = NetworkState(torch.zeros(2, 3), torch.zeros(2, 4))
+    state = NetworkState(torch.zeros(2, 3), torch.zeros(2, 4), torch.zeros(2, 0), torch.zeros(2, 0))
     assert state.to(torch.float64).pipeline.dtype == torch.float64
     assert state.rows(slice(1)).batch == 1
