@@ -1,60 +1,206 @@
 """Sampling demand: paths (batch, stage, store), in node-major memory so that a stage is one contiguous block."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from models.inventory_network.demand_process import DemandProcess, Empirical, Normal, Poisson
+from models.inventory_network.demand_process import (
+    DemandProcess,
+    Empirical,
+    Intermittent,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+    Seasonal,
+)
+from models.inventory_network.instance import InventoryNetwork
+from models.inventory_network.timeline import Floats, Ints, Profile, Timeline
+
+Draw = Callable[[int, int, torch.Generator, Tensor], Tensor]
+"""(stages, batch, generator, like) → (stage, store, batch), with the precision and on the device of `like`."""
 
 
-def sample_demand(
-    process: DemandProcess, order: list[str], batch: int, stages: int, generator: torch.Generator, dtype: torch.dtype
-) -> Float[Tensor, "batch stage store"]:
-    """Demand [units/period] of the stores named in `order`, drawn with `generator` on its device."""
-    columns = [process.node_ids.index(node_id) for node_id in order]
-    like = torch.zeros((), dtype=dtype, device=generator.device)
-    if isinstance(process, Poisson):
-        paths = _poisson(process, stages, batch, generator, like)
-    elif isinstance(process, Normal):
-        paths = _normal(process, stages, batch, generator, like)
-    else:
-        paths = _empirical(process, stages, batch, generator, like)
-    return paths[:, columns].permute(2, 0, 1)
+class DemandSampler:
+    """Draws the demand of a network's stores, named in the order of the columns."""
+
+    def __init__(self, net: InventoryNetwork, store_ids: list[str]) -> None:
+        process: DemandProcess = net.demand
+        columns = [process.node_ids.index(store) for store in store_ids]
+        self.profile: Profile = process.profile(net.timeline).columns(columns)
+        self._draw: Draw = _PREPARED[type(process)](process, columns, net.timeline)
+
+    def __call__(
+        self, batch: int, stages: int, generator: torch.Generator, dtype: torch.dtype
+    ) -> Float[Tensor, "batch stage store"]:
+        """Demand [units/period] drawn with `generator` on its device."""
+        like = torch.zeros((), dtype=dtype, device=generator.device)
+        return self._draw(stages, batch, generator, like).permute(2, 0, 1)
+
+    def moments_at(self, stages: Ints) -> tuple[Floats, Floats]:
+        """Mean and standard deviation (stage, store) of what is drawn in each period [units/period]."""
+        return self.profile.at(stages)
+
+    def expected(self, stages: int, like: Tensor) -> Float[Tensor, "stage store"]:
+        """Mean demand of each period [units/period], in the precision and on the device of `like`."""
+        return torch.from_numpy(self.profile.at(np.arange(stages))[0]).to(like)
 
 
-# Each process draws (stage, store, batch) with the precision and device of `like`.
+# Each process prepares its arrays once, in the stores' order, and returns how it draws.
 
 
-def _poisson(process: Poisson, stages: int, batch: int, generator: torch.Generator, like: Tensor) -> Tensor:
-    mean = torch.from_numpy(process.moments()[0]).to(like)
-    return torch.poisson(mean[None, :, None].expand(stages, -1, batch), generator=generator)
+def _poisson(process: Poisson, columns: list[int], timeline: Timeline) -> Draw:
+    mean = torch.from_numpy(process.moments()[0][columns])[:, None]
+
+    def draw(stages: int, batch: int, generator: torch.Generator, like: Tensor) -> Tensor:
+        return torch.poisson(mean.to(like).expand(stages, -1, batch), generator=generator)
+
+    return draw
 
 
-def _normal(process: Normal, stages: int, batch: int, generator: torch.Generator, like: Tensor) -> Tensor:
-    nodes = list(process.nodes.values())
-    mean = torch.tensor([node.mean for node in nodes]).to(like)[:, None]
-    std = torch.tensor([node.std for node in nodes]).to(like)[:, None]
-    shape = (stages, len(nodes), batch)
-    standard = torch.randn(shape, generator=generator, dtype=like.dtype, device=like.device)
-    if process.correlation and len(nodes) > 1:
-        standard = torch.einsum("ij,tjb->tib", _correlation_root(len(nodes), process.correlation).to(like), standard)
-    return (mean + std * standard).clamp_min(0.0)
+def _normal(process: Normal, columns: list[int], timeline: Timeline) -> Draw:
+    nodes = [list(process.nodes.values())[k] for k in columns]
+    mean = torch.tensor([node.mean for node in nodes], dtype=torch.float64)[:, None]
+    std = torch.tensor([node.std for node in nodes], dtype=torch.float64)[:, None]
+
+    def draw(stages: int, batch: int, generator: torch.Generator, like: Tensor) -> Tensor:
+        standard = _correlated(stages, len(nodes), batch, process.correlation, generator, like)
+        return standard.mul_(std.to(like)).add_(mean.to(like)).clamp_min_(0.0)
+
+    return draw
 
 
-def _correlation_root(size: int, correlation: float) -> Tensor:
-    """The symmetric square root of the equicorrelation matrix, singular ones included.
+def _correlated(
+    stages: int, size: int, batch: int, correlation: float, generator: torch.Generator, like: Tensor
+) -> Tensor:
+    """Standard normals (stage, store, batch), any two stores of a stage correlated alike.
 
-    Its eigenvalues are 1 + (n−1)ρ on the diagonal direction and 1 − ρ on the rest.
+    The symmetric square root of the equicorrelation matrix, singular ones included: its eigenvalues are 1 + (n−1)ρ on
+    the diagonal direction and 1 − ρ on the rest.
     """
+    drawn = torch.randn(stages, size, batch, generator=generator, dtype=like.dtype, device=like.device)
+    if not correlation or size == 1:
+        return drawn
     common = math.sqrt(max(1 + (size - 1) * correlation, 0.0))
     rest = math.sqrt(max(1 - correlation, 0.0))
-    return torch.eye(size) * rest + torch.full((size, size), (common - rest) / size)
+    shared = drawn.mean(1, keepdim=True) * (common - rest)
+    return drawn.mul_(rest).add_(shared)
 
 
-def _empirical(process: Empirical, stages: int, batch: int, generator: torch.Generator, like: Tensor) -> Tensor:
-    history = torch.tensor(process.history).to(like).t().contiguous()  # (store, row)
-    rows = torch.randint(len(process.history), (stages, batch), generator=generator, device=like.device)
-    drawn: Tensor = history.index_select(1, rows.flatten()).reshape(-1, stages, batch)
-    return drawn.permute(1, 0, 2)
+def _negative_binomial(process: NegativeBinomial, columns: list[int], timeline: Timeline) -> Draw:
+    nodes = [list(process.nodes.values())[k] for k in columns]
+    mean = torch.tensor([node.mean for node in nodes], dtype=torch.float64)[:, None]
+    variance = torch.tensor([node.variance for node in nodes], dtype=torch.float64)[:, None]
+
+    def draw(stages: int, batch: int, generator: torch.Generator, like: Tensor) -> Tensor:
+        return _gamma_poisson(mean, variance, (stages, len(nodes), batch), generator, like)
+
+    return draw
+
+
+def _gamma_poisson(
+    mean: Tensor, variance: Tensor, shape: tuple[int, int, int], generator: torch.Generator, like: Tensor
+) -> Tensor:
+    """Negative binomial counts (stage, store, batch) with these means and variances (store, 1)."""
+    excess = variance - mean
+    # The size is infinite where variance and mean are equal; a thousand million is that to nine digits.
+    size = torch.where(excess > 0, mean**2 / excess.clamp_min(1e-300), 0.0).clamp(0.0, 1e9)
+    rate = torch._standard_gamma(size.to(like).expand(shape).contiguous(), generator=generator)
+    scale = torch.where(size > 0, mean / size.clamp_min(1e-300), 0.0)
+    return torch.poisson(rate.mul_(scale.to(like)), generator=generator)
+
+
+def _seasonal(process: Seasonal, columns: list[int], timeline: Timeline) -> Draw:
+    nodes = [list(process.nodes.values())[k] for k in columns]
+    std = torch.tensor([node.std for node in nodes], dtype=torch.float64)[:, None]
+    means = process.means(timeline)[:, columns]
+    season = process.season_pattern().columns(columns)
+
+    def draw(stages: int, batch: int, generator: torch.Generator, like: Tensor) -> Tensor:
+        mean = torch.from_numpy(means[np.minimum(np.arange(stages), len(means) - 1)])[:, :, None]
+        paths = _correlated(stages, len(nodes), batch, process.correlation, generator, like)
+        paths = paths.mul_(std.to(like)).add_(mean.to(like)).clamp_min_(0.0)
+        paths.mul_(torch.from_numpy(season.at(np.arange(stages)))[:, :, None].to(like))
+        return paths.mul_(_shocks(process, stages, batch, generator, like)) if process.shock else paths
+
+    return draw
+
+
+def _shocks(process: Seasonal, stages: int, batch: int, generator: torch.Generator, like: Tensor) -> Tensor:
+    """Multiplier (stage, 1, batch): shocks that started before period 0 may still last."""
+    shock = process.shock
+    assert shock is not None
+    draws = torch.rand(stages + shock.duration - 1, batch, generator=generator, dtype=torch.float32, device=like.device)
+    before = torch.nn.functional.pad((draws < shock.probability).to(torch.int32).cumsum(0), (0, 0, 1, 0))
+    lasting = before[shock.duration :] > before[:stages]
+    return torch.where(lasting, shock.factor, 1.0).to(like)[:, None, :]
+
+
+def _intermittent(process: Intermittent, columns: list[int], timeline: Timeline) -> Draw:
+    nodes = [list(process.nodes.values())[k] for k in columns]
+    chance = torch.tensor([node.probability for node in nodes], dtype=torch.float64)[:, None]
+    mean = torch.tensor([node.size_mean - 1 for node in nodes], dtype=torch.float64)[:, None]
+    variance = torch.tensor([node.variance for node in nodes], dtype=torch.float64)[:, None]
+
+    def draw(stages: int, batch: int, generator: torch.Generator, like: Tensor) -> Tensor:
+        shape = (stages, len(nodes), batch)
+        sizes = _gamma_poisson(mean, variance, shape, generator, like)
+        sizes = torch.where(variance.to(like) > 0, sizes, mean.to(like)).add_(1.0)
+        return sizes.mul_(
+            torch.rand(shape, generator=generator, dtype=torch.float32, device=like.device) < chance.to(like)
+        )
+
+    return draw
+
+
+def _empirical(process: Empirical, columns: list[int], timeline: Timeline) -> Draw:
+    adjusted = process.adjusted(timeline)
+    history = torch.from_numpy(adjusted.table[:, columns].T.copy())  # (store, row)
+    multipliers = [pattern.columns(columns) for pattern in adjusted.multipliers]
+
+    def draw(stages: int, batch: int, generator: torch.Generator, like: Tensor) -> Tensor:
+        drawn = _rows(process, process.shift(timeline), stages, batch, generator)
+        table = history.to(like)
+        paths = torch.empty(stages, len(columns), batch, dtype=like.dtype, device=like.device)
+        # Stage by stage, because one gather would come out store-major and need a second copy of all paths.
+        for stage in range(stages):
+            torch.index_select(table, 1, drawn[stage], out=paths[stage])
+        for pattern in multipliers:
+            paths.mul_(torch.from_numpy(pattern.at(np.arange(stages)))[:, :, None].to(like))
+        return paths
+
+    return draw
+
+
+def _rows(process: Empirical, shift: int, stages: int, batch: int, generator: torch.Generator) -> Tensor:
+    """The history's row (stage, batch) that each period of each scenario repeats.
+
+    Blocks follow one another; the first is entered at a random place, so that no period is special.
+    """
+    block, season, device = process.block, process.season_periods, generator.device
+    starts = len(process.history) - block + 1
+    if block == 1 and season == 1:
+        return torch.randint(starts, (stages, batch), generator=generator, device=device)
+    entered = torch.randint(block, (batch,), generator=generator, device=device)
+    number = -(-(stages + block - 1) // block)
+    first_stage = torch.arange(number, device=device)[:, None] * block - entered  # of each block (block, batch)
+    place = (first_stage + shift) % season
+    choices = (starts - 1 - place) // season + 1
+    uniform = torch.rand(number, batch, generator=generator, dtype=torch.float64, device=device)
+    start = place + season * torch.minimum((uniform * choices).long(), choices - 1)
+    along = torch.arange(stages, device=device)[:, None] + entered
+    return start.gather(0, along // block) + along % block
+
+
+_PREPARED: dict[type[Any], Callable[[Any, list[int], Timeline], Draw]] = {
+    Poisson: _poisson,
+    Normal: _normal,
+    NegativeBinomial: _negative_binomial,
+    Seasonal: _seasonal,
+    Intermittent: _intermittent,
+    Empirical: _empirical,
+}
