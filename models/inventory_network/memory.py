@@ -6,6 +6,7 @@ Most demand processes forget, and most are alike in every period; then the tenso
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -71,6 +72,7 @@ class DemandMemory(nn.Module):
         process = net.demand
         self.window = process.window
         self.common = process.common
+        self.store_ids = list(store_ids)
         self.num_stores = len(store_ids)
         self.smooths = isinstance(process, Empirical) and process.forecast is not None
         self.lag_width = 1 if self.common else self.num_stores
@@ -100,11 +102,28 @@ class DemandMemory(nn.Module):
         expected = self.expected(self.expected.periods(stage)).expand(demand.shape[0], -1)
         return self._advance(memory, demand, expected, expected > NEGLIGIBLE * self.expected.average)
 
-    def read(self, history: Float[Tensor, "batch period store"], stage: Stage) -> Float[Tensor, "batch width"]:
+    def read(self, history: Mapping[str, Sequence[float]], stage: int) -> Float[Tensor, " width"]:
+        """The memory that a planner's past demand leaves at `stage`: by store, oldest first."""
+        return self.read_all([history], torch.tensor([stage]))[0]
+
+    def read_all(
+        self, histories: Sequence[Mapping[str, Sequence[float]]], stage: Stage
+    ) -> Float[Tensor, "batch width"]:
+        """`read` for many states at once; a store or a period that is missing changes nothing."""
+        needed = self.needed
+        table = np.full((len(histories), needed, self.num_stores), np.nan)
+        for row, history in enumerate(histories):
+            for place, store in enumerate(self.store_ids):
+                recent = list(history.get(store, ()))[-needed:] if needed else []
+                table[row, needed - len(recent) :, place] = recent
+        return self.replay(torch.from_numpy(table), stage)
+
+    def replay(self, history: Float[Tensor, "batch period store"], stage: Stage) -> Float[Tensor, "batch width"]:
         """The memory that past demand leaves, oldest first, the last period being the one before `stage`.
 
         NaN stands for a demand that is not known; it changes nothing.
         """
+        history = history.to(self.alpha)
         batch, length, _ = history.shape
         memory = self.initial().to(history).expand(batch, -1)
         if self.expected is None:
