@@ -1,8 +1,8 @@
 """HiGHS behind one door: a compiled program passed once, then solved again and again from its last basis.
 
 The only file that speaks highspy. A `HotProgram` holds one HiGHS object on one thread; `set_data` moves the right-hand
-sides that an incoming state and noise touch, `solve` starts from the last basis. Reductions, sparse products and bound
-changes are whole-array operations.
+sides that an incoming state and noise touch, `solve` starts from the last basis or from one it is given. Reductions,
+sparse products and bound changes are whole-array operations.
 
 Two habits of HiGHS are handled here. It counts the `time_limit` of linear programs over the life of an object: every
 solve gets its own limit on top of the time already run. And it may end in "unknown" after many warm starts: then a
@@ -226,6 +226,37 @@ class HotProgram:
     def reduced_costs(self) -> Vector:
         """∂value/∂(bound) of every column (n,) at the last optimum; `InnerSolveError` if it has no duals."""
         return np.array(self._duals().col_dual)
+
+    def state_prices(self) -> Vector:
+        """∂value/∂(incoming state) (k,) at the last optimum: what one unit more of each entry would cost (a shadow
+        price; negative: it would save). `InnerSolveError` if there are no duals."""
+        program = self.program
+        prices: Vector = program.state_cost - program.state_matrix.T @ self.row_duals()
+        return prices
+
+    def noise_prices(self) -> Vector:
+        """∂value/∂noise (m,) at the last optimum; `InnerSolveError` if there are no duals."""
+        program = self.program
+        prices: Vector = program.noise_cost - program.noise_matrix.T @ self.row_duals()
+        return prices
+
+    def basis(self) -> highspy.HighsBasis:
+        """A copy of the last basis, to start other solves from; `InnerSolveError` if there is none."""
+        last = self._highs.getBasis()
+        if not last.valid:
+            raise InnerSolveError("the last solve left no basis")
+        kept = highspy.HighsBasis()
+        kept.col_status, kept.row_status, kept.valid = list(last.col_status), list(last.row_status), True
+        return kept
+
+    def start_from(self, basis: highspy.HighsBasis) -> None:
+        """Start the next solve from a basis instead of the last one.
+
+        Where optima are many, the one found depends on where the search started: from the same basis it is the same
+        one, whatever was solved before.
+        """
+        self._check(self._highs.clearSolver(), "forget what was solved")  # its random numbers and edge weights too
+        self._check(self._highs.setBasis(basis), "start from a basis")
 
     def _duals(self) -> highspy.HighsSolution:
         answer: highspy.HighsSolution = self._highs.getSolution()

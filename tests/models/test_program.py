@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from scipy import optimize, sparse
 
-from models.program import LinearProgram, chain, compile_stage
+from models.program import LinearProgram, ScenarioTree, chain, compile_stage, scenario_tree, two_stage
 from tests.models.reservoir import ReservoirProgram, reservoir_stage
 
 
@@ -168,3 +169,133 @@ def test_chaining_needs_stages_that_fit_and_a_weight_for_each() -> None:
     narrow = replace(odd, outgoing=odd.outgoing[:1])
     with pytest.raises(ValueError, match="stage 1 takes 2 states, the stage before gives 1"):
         chain([narrow, odd], [1.0, 1.0])
+
+
+# --- scenario trees --------------------------------------------------------------------------------------------------
+
+
+def kiosk_stage(limit: float = 9.0) -> LinearProgram:
+    """Copies ordered at 2 each before demand is known, at most `limit`; kept at 1, short at 10 each."""
+    m = pyo.ConcreteModel()
+    m.order = pyo.Var(bounds=(0, None))
+    m.kept, m.short = pyo.Var(domain=pyo.NonNegativeReals), pyo.Var(domain=pyo.NonNegativeReals)
+    m.incoming, m.demand = pyo.Var(), pyo.Var()
+    m.shelf = pyo.Constraint(expr=m.order + m.incoming <= limit)  # neither demand nor what answers it enters
+    m.balance = pyo.Constraint(expr=m.kept - m.short - m.incoming - m.order + m.demand == 0)
+    m.cost = pyo.Objective(expr=2 * m.order + m.kept + 10 * m.short + 0.5 * m.demand + 3)
+    return compile_stage(m, [m.incoming], [m.demand], [m.kept])
+
+
+ORDER = np.array([0])
+PATHS = np.array([[1.0, 8.0], [4.0, 2.0], [7.0, 3.0]])
+CHANCES = np.array([0.5, 0.3, 0.2])
+
+
+def least(program: LinearProgram, state: np.ndarray, noise: np.ndarray) -> tuple[float, np.ndarray]:
+    """Optimum and columns by another solver library's door than the one under test."""
+    shift = program.state_matrix @ state + program.noise_matrix @ noise
+    rows = optimize.LinearConstraint(program.matrix, program.row_lower - shift, program.row_upper - shift)
+    found = optimize.milp(program.cost, constraints=rows, bounds=optimize.Bounds(program.lower, program.upper))
+    assert found.success, found.message
+    return float(found.fun + program.offset(state, noise)), found.x
+
+
+def kiosk_tree(branching: list[int], chances: np.ndarray | None = CHANCES) -> ScenarioTree:
+    return scenario_tree([kiosk_stage()] * 2, [1.0, 0.9], [ORDER, ORDER], branching, chances)
+
+
+def test_the_extensive_form_is_the_two_stage_program_written_by_hand() -> None:
+    tree = two_stage([kiosk_stage()] * 2, [1.0, 0.9], ORDER, 3, CHANCES)
+    value, x = least(tree.program, np.array([1.0]), tree.noise_path([PATHS[:, :1], PATHS[:, 1:]]))
+    # By hand: q, then per scenario kept, short, the second order, kept and short again.
+    cost, rows, below, above = [2.0], [], [], []
+    for k, p in enumerate(CHANCES):
+        first = 1 + 5 * k
+        cost += list(p * np.array([1.0, 10.0, 0.9 * 2.0, 0.9 * 1.0, 0.9 * 10.0]))
+        for entries, low, high in (
+            ({0: 1, first: -1, first + 1: 1}, PATHS[k, 0] - 1, PATHS[k, 0] - 1),
+            ({first: 1, first + 2: 1, first + 3: -1, first + 4: 1}, PATHS[k, 1], PATHS[k, 1]),
+            ({first: 1, first + 2: 1}, -np.inf, 9),
+        ):
+            row = np.zeros(16)
+            row[list(entries)] = list(entries.values())
+            rows.append(row)
+            below.append(low)
+            above.append(high)
+    limits = optimize.LinearConstraint(np.array(rows), below, above)
+    hand = optimize.milp(cost, constraints=limits, bounds=optimize.Bounds(0, np.array([8.0] + [np.inf] * 15)))
+    fixed = 3 * 1.9 + 0.5 * float(CHANCES @ PATHS @ np.array([1.0, 0.9]))
+    assert value == pytest.approx(hand.fun + fixed)
+    assert x[tree.first[0]] == pytest.approx(hand.x[0])
+    # One order and one shelf now; a balance per scenario; then everything per scenario.
+    assert len(tree.program.columns) == 1 + 3 * 2 + 3 * 3
+    assert len(tree.program.rows) == 1 + 3 + 3 * 2
+    assert tree.program.columns[tree.first[0]] == "order@0"
+    assert tree.program.rows[tree.program.row("balance@0#2")] == "balance@0#2"
+
+
+def test_one_scenario_is_the_chain() -> None:
+    stages, weights = [kiosk_stage(), kiosk_stage(7.0)], [1.0, 0.9]
+    tree = two_stage(stages, weights, ORDER, 1)
+    whole = chain(stages, weights).program
+    for name in ("cost", "lower", "upper", "row_lower", "row_upper", "outgoing"):
+        np.testing.assert_array_equal(getattr(tree.program, name), getattr(whole, name))
+    assert (tree.program.columns, tree.program.rows) == (whole.columns, whole.rows)
+    assert abs(tree.program.matrix - whole.matrix).max() == 0
+    assert tree.scenarios == 1
+
+
+def test_deciding_later_costs_no_more_and_deciding_at_once_no_less() -> None:
+    """Hindsight ≤ two stages ≤ a tree that branches twice ≤ all orders now: information is never harmful."""
+    state = np.array([1.0])
+    paths = np.array([[1.0, 8.0], [1.0, 0.0], [7.0, 3.0], [7.0, 9.0]])  # the first period says little of the second
+    noise = [paths[:, :1], paths[:, 1:]]
+    hindsight = np.mean([least(chain([kiosk_stage()] * 2, [1.0, 0.9]).program, state, path)[0] for path in paths])
+    trees = [kiosk_tree([4, 1], None), kiosk_tree([2, 2], None)]
+    two, many = (least(tree.program, state, tree.noise_path(noise))[0] for tree in trees)
+    assert hindsight < two - 0.1 < many - 0.2
+    assert trees[1].paths[0].tolist() == [0, 2]
+    # The second order is shared by both ends of a branch: by hand, one program for every first outcome.
+    second = [scenario_tree([kiosk_stage()], [0.9], [ORDER], [2]) for _ in range(2)]
+    first_order = least(trees[1].program, state, trees[1].noise_path(noise))[1][trees[1].first[0]]
+    cost = 2 * first_order + 3
+    for k, demand in enumerate((1.0, 7.0)):
+        left = state[0] + first_order - demand
+        later = second[k].noise_path([paths[2 * k : 2 * k + 2, 1:]])
+        cost += (max(left, 0) + 10 * max(-left, 0) + 0.5 * demand) / 2
+        cost += least(second[k].program, np.array([max(left, 0.0)]), later)[0] / 2
+    assert many == pytest.approx(cost)
+
+
+def test_equal_chances_are_the_default_and_others_must_sum_to_one() -> None:
+    equal = kiosk_tree([3, 1], None).program
+    assert sparse.linalg.norm(equal.matrix - kiosk_tree([3, 1], np.full(3, 1 / 3)).program.matrix) == 0
+    np.testing.assert_allclose(equal.cost, kiosk_tree([3, 1], np.full(3, 1 / 3)).program.cost)
+    for wrong in (np.array([0.5, 0.5]), np.array([0.5, 0.2, 0.2]), np.array([1.5, -0.5, 0.0])):
+        with pytest.raises(ValueError, match="3 probabilities that sum to one"):
+            kiosk_tree([3, 1], wrong)
+
+
+def test_a_window_ends_at_the_horizon_or_goes_on_if_the_process_does() -> None:
+    program = ReservoirProgram(5, water_left=3.0)
+    covered, stages = program.window(1, 3)
+    assert covered == [1, 2, 3]
+    assert stages == [program.stage(1), program.stage(0), program.stage(1)]
+    covered, stages = program.window(3, 3)
+    assert covered == [3, 4]
+    assert len(stages) == 3  # the last is what water left is worth
+    assert stages[2].columns == ("kept",)
+    program.rolling = True
+    assert program.window(3, 4)[0] == [3, 4, 4, 4]
+    assert program.window(9, 2)[0] == [4, 4]
+    assert program.lookahead == 5
+
+
+def test_where_noise_strikes_within_a_stage_the_room_must_say_what_comes_first() -> None:
+    class Kiosk(ReservoirProgram):
+        def stage(self, stage: int) -> LinearProgram:
+            return kiosk_stage()
+
+    assert ReservoirProgram(3).here_and_now(0).tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(NotImplementedError, match="Kiosk does not say"):
+        Kiosk(3).here_and_now(0)

@@ -261,3 +261,61 @@ def test_nothing_is_printed() -> None:
     code = "from tests.solvers.test_highs import HotProgram, year; HotProgram(year().program).solve()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == ""
+
+
+def test_shadow_prices_are_what_a_little_more_of_state_or_noise_costs() -> None:
+    hot = HotProgram(year().program)
+    state, noise = inflows(4)
+    hot.set_data(state, noise)
+    value = hot.solve().value
+    prices = np.concatenate([hot.state_prices(), hot.noise_prices()])
+    assert prices[:2].max() < -1  # water saves fuel
+    for k, price in enumerate(prices):
+        more = np.concatenate([state, noise])
+        more[k] += 1e-4
+        hot.set_data(more[:2], more[2:])
+        assert (hot.solve().value - value) / 1e-4 == pytest.approx(price, abs=1e-6)
+
+
+def test_whole_numbers_have_no_shadow_prices() -> None:
+    hot = HotProgram(hard_split(items=6, rows=1))
+    hot.set_data(np.array([100.0]), NOTHING)
+    hot.solve().require("a small split")
+    with pytest.raises(InnerSolveError, match="no optimal duals"):
+        hot.state_prices()
+
+
+def tied(ways: int = 6) -> LinearProgram:
+    """Σx ≥ the state in as many equally cheap ways as there are columns."""
+    m = pyo.ConcreteModel()
+    m.x, m.s = pyo.Var(range(ways), bounds=(0, 4)), pyo.Var()
+    m.enough = pyo.Constraint(expr=sum(m.x.values()) - m.s >= 0)
+    m.cost = pyo.Objective(expr=sum(m.x.values()))
+    return compile_stage(m, [m.s], [], [])
+
+
+def test_from_the_same_basis_the_same_one_of_many_optima_is_found_whatever_was_solved_before() -> None:
+    hot = HotProgram(tied())
+    hot.set_data(np.array([5.0]), NOTHING)
+    hot.solve()
+    basis = hot.basis()
+    targets = np.random.default_rng(3).uniform(0, 24, 40)
+
+    def solved(target: float, fresh: bool) -> tuple[float, ...]:
+        if fresh:
+            hot.start_from(basis)
+        hot.set_data(np.array([target]), NOTHING)
+        hot.solve()
+        return tuple(hot.columns())
+
+    first = [solved(target, fresh=True) for target in targets]
+    again = [solved(target, fresh=True) for target in targets[::-1]][::-1]
+    assert first == again
+    assert [solved(target, fresh=False) for target in targets] != [
+        solved(target, fresh=False) for target in targets[::-1]
+    ][::-1]
+
+
+def test_there_is_no_basis_before_the_first_solve() -> None:
+    with pytest.raises(InnerSolveError, match="no basis"):
+        HotProgram(tied()).basis()
