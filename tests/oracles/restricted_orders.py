@@ -42,10 +42,10 @@ def capacitated(demand: Floats, cost: Cost, capacity: int, levels: range, longes
 
 
 def reorder_point_lots(cost: Cost, multiple: int, points: range) -> tuple[int, float]:
-    """Best R and average cost when orders are whole multiples of Q: order the fewest lots that lift the position above R.
+    """Best R and average cost when orders are whole multiples of Q.
 
-    That policy is optimal (Veinott 1965), and the position after ordering is R+1 … R+Q with equal chance (Hadley and
-    Whitin 1963), if demand can take the value that makes all of them reachable.
+    The fewest lots that lift the position above R are ordered. That is optimal (Veinott 1965), and the position after
+    ordering is R+1 … R+Q with equal chance (Hadley and Whitin 1963) if demand can make all of them reachable.
     """
     costs = {r: float(cost(np.arange(r + 1, r + multiple + 1)).mean()) for r in points}
     best = min(costs, key=lambda r: costs[r])

@@ -18,7 +18,6 @@ from scipy.sparse import coo_array, csr_array, vstack
 from tests.oracles.demand import Floats
 
 Ints = npt.NDArray[np.int64]
-Coordinates = tuple[npt.NDArray[np.generic], ...]
 
 
 @dataclass(frozen=True)
@@ -155,7 +154,7 @@ def discounted_decisions(table: Table, discount: float, tolerance: float = 1e-9)
 
 
 def stationary(table: Table, choice: Ints) -> Floats:
-    """How often each state occurs in the long run under a policy (S,), by repeated squaring of time: plain powers."""
+    """How often each state occurs in the long run under a policy (S,), by letting time pass."""
     moves = table.moves[table.post[np.arange(len(choice)), choice]]
     share = np.full(len(choice), 1.0 / len(choice))
     for _ in range(100_000):

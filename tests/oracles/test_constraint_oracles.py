@@ -190,7 +190,7 @@ class TestFillRate:
 
 class TestPerishable:
     def test_de_moor_and_others_first_in_first_out_table(self) -> None:
-        """De Moor, Gijsbrechts, Boute (2022), figure 3: orders by units in their last period (columns) and fresh (rows)."""
+        """De Moor, Gijsbrechts, Boute (2022), figure 3: orders by fresh (rows) and last-period units (columns)."""
         demand = np.diff(gamma(4.0).cdf(np.concatenate([[0.0], np.arange(0.5, 40.0)])))
         table = perishable_table(demand / demand.sum(), 2, 1, 1.0, 5.0, 7.0, unit_cost=3.0, most=10)
         published = [

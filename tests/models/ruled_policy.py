@@ -1,0 +1,51 @@
+"""A policy whose orders come from a rule of the oracles, so that an optimum can be rolled through the simulator."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.dynamics import Policy, Stage
+from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
+from tests.oracles.constrained import Case
+from tests.oracles.demand import Floats
+
+
+class RuledPolicy(Policy[NetworkState, Orders]):
+    """The orders of a case's rule; with `shift`, those of a state whose last coordinate is that much [units] higher.
+
+    `shift` may differ from row to row of the batch, so that one simulation tells several policies apart.
+    """
+
+    def __init__(self, simulator: NetworkSimulator, case: Case, shift: float | Floats = 0.0) -> None:
+        super().__init__()
+        self.simulator, self.case, self.shift = simulator, case, shift
+
+    def propose(self, state: NetworkState, stage: Stage) -> Orders:
+        coordinates = [self.coordinate(name, state) for name in self.case.state]
+        coordinates[-1] = coordinates[-1] + self.shift
+        quantity = np.stack([np.broadcast_to(q, (state.batch,)) for q in self.case.orders(coordinates)], axis=1)
+        return Orders(torch.from_numpy(quantity).to(state.net_inventory))
+
+    def forward(self, state: NetworkState, stage: Stage) -> Orders:
+        return self.propose(state, stage)
+
+    def coordinate(self, name: str, state: NetworkState) -> Floats:
+        """One number of every row of the batch, by its name in `Case.state`."""
+        net = state.net_inventory[:, 0]
+        if name == "net":
+            return _numbers(net)
+        if name == "position":
+            return _numbers(net + state.pipeline.sum(1))
+        if name == "waiting":
+            return _numbers(state.pipeline[:, 0])
+        if name == "warehouse":
+            return _numbers(state.net_inventory[:, self.simulator.layout.index("warehouse")])
+        older = torch.cat((torch.zeros_like(net)[:, None], state.aging, net[:, None]), dim=1)  # cumulative by life
+        life = int(name.removeprefix("life "))
+        return _numbers(older[:, life] - older[:, life - 1])
+
+
+def _numbers(column: Tensor) -> Floats:
+    return np.asarray(column.double().numpy())

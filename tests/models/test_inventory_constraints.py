@@ -1,0 +1,88 @@
+"""Every constraint against an independently computed optimum: its policy, rolled through the simulator, costs that.
+
+Every decision is checked against `violation`, so the optimal orders are also feasible as the simulator sees it. A
+policy that reads its state a unit off costs measurably more: the dynamics are not only consistent but sharp.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from models.dynamics import Tensors
+from models.inventory_network.simulator import NetworkSimulator
+from solvers.evaluation import check_feasible, estimate
+from tests.models.named_networks import network
+from tests.models.ruled_policy import RuledPolicy
+from tests.oracles.constrained import CASES, Case
+from tests.oracles.demand import Floats
+
+SCENARIOS = 8192
+PAIRED = 2048  # of them also see the misread policies
+# Misreadings [units]: one unit off where that is allowed (a storage capacity forbids reading too low) and costs enough.
+SHIFTS = {
+    "lane-capacity": (-1.0, 2.0),
+    "storage-capacity": (1.0,),
+    "lot-multiple-lost": (-1.0, 2.0),
+    "random-lead-time-backlogged": (-2.0, 2.0),
+}
+
+
+def repeated(record: Tensors, times: int) -> Tensors:
+    """All rows, then the first ones again, as often as there are misread policies."""
+    return record.map(lambda tensor: torch.cat([tensor, *[tensor[:PAIRED]] * times]))
+
+
+def simulate(case: Case, shifts: tuple[float, ...]) -> tuple[Floats, Floats]:
+    """Cost a period and fill-rate slack a period, by scenario: the rule's, then those of each misreading."""
+    simulator = NetworkSimulator(network(case.document)).double()
+    generator = torch.Generator().manual_seed(11)
+    state = repeated(simulator.initial(SCENARIOS, generator), len(shifts))
+    noise = repeated(simulator.sample(SCENARIOS, generator), len(shifts))
+    policy = RuledPolicy(simulator, case, np.repeat([0.0, *shifts], [SCENARIOS] + [PAIRED] * len(shifts)))
+    cost, slack = torch.zeros(2, state.batch, dtype=torch.float64)
+    for stage in range(simulator.num_stages):
+        orders = policy(state, stage)
+        check_feasible(simulator, state, orders, stage)
+        post, decided = simulator.decide(state, orders, stage)
+        state, realized = simulator.realize(post, noise, stage)
+        if stage >= simulator.first_reported_stage:
+            for part in (*decided.components.values(), *realized.components.values()):
+                cost += part
+            slack += realized.slacks.get("fill_rate/store", torch.zeros(1))
+    stages = simulator.num_stages - simulator.first_reported_stage
+    return cost.numpy() / stages, slack.numpy() / stages
+
+
+def excess(values: Floats, misreading: int) -> tuple[float, float]:
+    """What a misread policy costs more than the optimal one on the same scenarios, and its standard error."""
+    start = SCENARIOS + misreading * PAIRED
+    return estimate(values[start : start + PAIRED] - values[:PAIRED])
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "fill-rate"])
+def test_the_optimal_policy_costs_the_optimum(name: str) -> None:
+    case, shifts = CASES[name](), SHIFTS.get(name, (-1.0, 1.0))
+    cost, _ = simulate(case, shifts)
+    mean, error = estimate(cost[:SCENARIOS])
+    assert error < 0.005 * case.optimum  # else the next line would say little
+    assert abs(mean - case.optimum) < 4 * error
+    for number, shift in enumerate(shifts):
+        worse, noise = excess(cost, number)
+        assert worse > 4 * noise, f"orders for a state read {shift:+g} off are as good"
+
+
+def test_the_least_base_stock_meets_its_fill_rate_target() -> None:
+    case = CASES["fill-rate"]()
+    cost, slack = simulate(case, (-0.5, 0.5))
+    mean, error = estimate(cost[:SCENARIOS])
+    assert error < 0.005 * case.optimum
+    assert abs(mean - case.optimum) < 4 * error
+    missed, noise = estimate(slack[:SCENARIOS])
+    assert noise < 0.002 * 5.0  # of a period's demand
+    assert abs(missed) < 4 * noise
+    more_stock, less_stock = 0, 1
+    assert excess(cost, more_stock)[0] > 0 > excess(slack, more_stock)[0]
+    assert excess(cost, less_stock)[0] < 0 < excess(slack, less_stock)[0]
+    assert estimate(slack[-PAIRED:])[0] > 4 * estimate(slack[-PAIRED:])[1]
