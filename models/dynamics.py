@@ -137,6 +137,14 @@ class Encoder(nn.Module, ABC):
         """Features, led by batch."""
 
 
+@dataclass(frozen=True)
+class FeatureName:
+    """A feature in the planner's words: `scale` times the feature is the quantity of that name."""
+
+    name: str
+    scale: float = 1.0
+
+
 class Policy(nn.Module, ABC, Generic[S, D]):
     """A map from state to a feasible decision; learned network and classical rule alike."""
 
@@ -148,9 +156,17 @@ class Policy(nn.Module, ABC, Generic[S, D]):
     def forward(self, state: S, stage: Stage) -> D:
         """The feasible decision for every row of the batch."""
 
+    def settle(self) -> Callable[[S, Stage], D]:
+        """The policy as its weights now are, for one rollout: what depends on them alone is computed once."""
+        return self
+
     def features(self, state: S, stage: Stage) -> Tensor | None:
         """The encoder's features (batch, ...) for a learned policy; None for a rule, which has no training range."""
         return None
+
+    def feature_names(self) -> list[FeatureName]:
+        """What each feature is, in the order of `features` flattened; empty where it has no words for them."""
+        return []
 
     def describe(self) -> dict[str, Any]:
         """What the policy is in the planner's words (order-up-to levels, …); empty for a network."""

@@ -63,8 +63,12 @@ class View(ABC):
         """Per row: where the feasible decision differs from the proposal, and by which rule."""
 
     @abstractmethod
-    def explain(self, state: Any, decision: Any, stage: Any) -> list[list[str]]:
-        """Per row: sentences that say why the decision is what it is."""
+    def probes(self, state: Any) -> Any | None:
+        """Variants of one state (a batch of one) whose decisions show what drives its own; None if there are none."""
+
+    @abstractmethod
+    def explain(self, state: Any, decision: Any, stage: Any, probed: Sequence[Any | None]) -> list[list[str]]:
+        """Per row: sentences that say why the decision is what it is; `probed` are the decisions for its `probes`."""
 
     @abstractmethod
     def warnings(self, documents: Sequence[object]) -> list[list[str]]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from models.view import View
 
 RANGE_MARGIN = 0.05  # how far outside the range seen in training still counts as inside, as a share of the range
+MOST_NAMED = 3  # features named when a state lies outside
 REPAIRED = 1e-5  # relative difference from which a proposal counts as moved
 
 
@@ -37,16 +38,17 @@ class ServedPolicy:
             InvalidInput: a document breaks a rule; pointers are `/{row}/...`.
         """
         state, stage = self.view.decode(states)
-        proposed, decision, inside = self._decide(state, stage)
+        proposed, decision, features = self._decide(state, stage)
+        inside = self._in_range(features, len(states))
         documents = self.view.encode(state, decision, stage)
         repairs = self.view.repairs(state, proposed, decision, stage)
-        why = self.view.explain(state, decision, stage) if explain else [[] for _ in states]
+        why = self._explain(state, decision, stage) if explain else [[] for _ in states]
         warnings = self.view.warnings(states)
         answers = []
         for row, document in enumerate(documents):
             notes = list(warnings[row])
             if not inside[row]:
-                notes.append("the state lies outside the range seen in training: the policy extrapolates")
+                notes.append(self._extrapolation(features[row]))
             answers.append(
                 {
                     "decision": document,
@@ -58,6 +60,15 @@ class ServedPolicy:
             )
         return answers
 
+    def _explain(self, state: Any, decision: Any, stage: Tensor) -> list[list[str]]:
+        """Sentences for every row, with what the policy would decide in the view's variants of the row."""
+        probed: list[Any | None] = []
+        for row in range(state.batch):
+            variants = self.view.probes(state.rows(slice(row, row + 1)))
+            asked = None if variants is None else self._decide(variants, stage[row].expand(variants.batch))[1]
+            probed.append(asked)
+        return self.view.explain(state, decision, stage, probed)
+
     def recommend_columns(self, columns: Mapping[str, object]) -> dict[str, Any]:
         """Many states given as arrays, answered as arrays: decisions, in_training_range, and repaired (moved to fit).
 
@@ -65,29 +76,49 @@ class ServedPolicy:
             InvalidInput: a column breaks a rule; pointers are `/{field}/...`.
         """
         state, stage = self.view.decode_columns(columns)
-        proposed, decision, inside = self._decide(state, stage)
+        proposed, decision, features = self._decide(state, stage)
         return {
             "decisions": self.view.encode_columns(state, decision, stage),
-            "in_training_range": inside.tolist(),
+            "in_training_range": self._in_range(features, decision.batch).tolist(),
             "repaired": _moved(proposed, decision).tolist(),
         }
 
-    def _decide(self, state: Any, stage: Tensor) -> tuple[Any, Any, Tensor]:
-        """Proposal, feasible decision and whether each state is in the training range; feasibility in float64."""
+    def _decide(self, state: Any, stage: Tensor) -> tuple[Any, Any, Any]:
+        """Proposal, feasible decision and the policy's features of the state; feasibility in float64."""
         with torch.inference_mode():
             single = state.to(torch.float32)
             proposed = self.policy.propose(single, stage).to(torch.float64)
             decision = self._exact.repair(state, proposed, stage)
             check_feasible(self._exact, state, decision, stage)
-            return proposed, decision, self._in_range(self.policy.features(single, stage), len(stage))
+            return proposed, decision, self.policy.features(single, stage)
 
     def _in_range(self, features: Tensor | None, rows: int) -> Tensor:
-        known = self.artifact.training_range
-        if features is None or not known:
+        if features is None or not self.artifact.training_range:
             return torch.ones(rows, dtype=torch.bool)
-        margin = RANGE_MARGIN * (known["high"] - known["low"]) + 1e-6
-        inside = (features >= known["low"] - margin) & (features <= known["high"] + margin)
-        return inside.reshape(rows, -1).all(1)
+        return (self._excess(features) <= 0).reshape(rows, -1).all(1)
+
+    def _excess(self, features: Tensor) -> Tensor:
+        """How far every feature lies outside what training saw, margin allowed, as a share of that range."""
+        low, high = self.artifact.training_range["low"], self.artifact.training_range["high"]
+        width = high - low
+        margin = RANGE_MARGIN * width + 1e-6
+        return torch.maximum(low - margin - features, features - high - margin) / (width + 1e-6)
+
+    def _extrapolation(self, features: Tensor) -> str:
+        """Which features of a state lie outside what training saw, furthest first."""
+        said = "the state lies outside the range seen in training: the policy extrapolates"
+        names = self.policy.feature_names()
+        excess = self._excess(features).flatten()
+        if len(names) != len(excess):
+            return said
+        low, high = (self.artifact.training_range[end].flatten() for end in ("low", "high"))
+        worst = [k for k in excess.argsort(descending=True).tolist()[:MOST_NAMED] if excess[k] > 0]
+        told = [
+            f"{names[k].name} is {float(features.flatten()[k]) * names[k].scale:.4g}, training saw "
+            f"{float(low[k]) * names[k].scale:.4g} to {float(high[k]) * names[k].scale:.4g}"
+            for k in worst
+        ]
+        return f"{said} ({'; '.join(told)})"
 
 
 def _moved(proposed: Any, decision: Any) -> Tensor:

@@ -9,6 +9,7 @@ import typer
 
 from service.cli import admin
 from service.cli.cases import cases
+from service.cli.importing import import_
 from service.cli.policies import evaluate, recommend
 from service.cli.server import serve, worker
 from service.cli.training import train
@@ -41,6 +42,7 @@ def options(
 app.command(rich_help_panel="Serve")(serve)
 app.command(rich_help_panel="Serve")(worker)
 app.command(rich_help_panel="Work on this machine")(cases)
+app.command("import", rich_help_panel="Work on this machine")(import_)
 app.command(rich_help_panel="Work on this machine")(train)
 app.command(rich_help_panel="Work on this machine")(evaluate)
 app.command(rich_help_panel="Work on this machine")(recommend)

@@ -218,7 +218,7 @@ class TestRepairs:
 
 def test_the_reasons_add_up(view):
     state, stage = view.decode([STATE])
-    (sentences,) = view.explain(state, Orders(torch.ones(1, 5, dtype=torch.float64)), stage)
+    (sentences,) = view.explain(state, Orders(torch.ones(1, 5, dtype=torch.float64)), stage, [None])
     assert len(sentences) == 3
     assert any("west owes 3 and has 0 on the way; with 2 ordered" in sentence for sentence in sentences)
 
@@ -242,3 +242,131 @@ def test_rolling_networks_accept_any_period():
 def test_simulator_used_by_the_view_is_exact(view):
     assert isinstance(view.simulator, NetworkSimulator)
     assert view.simulator.dtype == torch.float64
+
+
+def perishable() -> dict:
+    """A dated store with goods that keep for three periods, over a lane that takes two to four."""
+    return {
+        "problem": "inventory_network",
+        "name": "perishable",
+        "periods": 20,
+        "start_date": "2026-03-02",
+        "period_days": 7,
+        "nodes": [
+            {"id": "farm", "kind": "supplier"},
+            {
+                "id": "shop",
+                "kind": "store",
+                "holding_cost": 1.0,
+                "shortage_cost": 5.0,
+                "initial_on_hand": 9,
+                "shelf_life": 3,
+                "initial_expiring": [2, 3],
+            },
+        ],
+        "lanes": [
+            {
+                "from": "farm",
+                "to": "shop",
+                "lead_time": 4,
+                "random_lead_time": {"values": [2, 4], "probabilities": [0.5, 0.5]},
+                "initial_in_transit": [4, 0, 1],
+                "lot_multiple": 2,
+                "minimum_order": 4,
+                "fixed_order_cost": 10,
+            }
+        ],
+        "demand": {"process": "poisson", "nodes": {"shop": {"mean": 4}}},
+    }
+
+
+@pytest.fixture(scope="module")
+def shop() -> NetworkView:
+    return NetworkView(network(perishable()))
+
+
+class TestPerishableAndRandomLeadTimes:
+    def test_today_says_what_expires_and_how_long_ago_goods_were_ordered(self, shop):
+        today = shop.today()
+        assert today["expiring"] == {"shop": [2, 3]}
+        assert [(line["ordered_ago"], line["quantity"]) for line in today["in_transit"]] == [(3, 4), (1, 1)]
+        state, _ = shop.decode([today])
+        initial = shop.simulator.initial(1, torch.Generator())
+        for name in ("net_inventory", "pipeline", "aging"):
+            assert torch.equal(getattr(state, name), getattr(initial, name))
+
+    def test_amounts_that_expire_add_up(self, shop):
+        state, _ = shop.decode([{"on_hand": {"shop": 9}, "expiring": {"shop": [2, 3]}}])
+        assert state.aging.tolist() == [[2, 5]]
+        columns = {"on_hand": {"shop": [9, 4]}, "expiring": {"shop": [[2, 1], [3, 0]]}}
+        assert shop.decode_columns(columns)[0].aging.tolist() == [[2, 5], [1, 1]]
+
+    @pytest.mark.parametrize(
+        ("change", "where"),
+        [
+            ({"expiring": {"shop": [5, 5]}}, "/0/expiring/shop"),
+            ({"expiring": {"shop": [1, 1, 1]}}, "/0/expiring/shop"),
+            ({"expiring": {"shop": [-1]}}, "/0/expiring/shop/0"),
+            ({"expiring": {"farm": [1]}}, "/0/expiring/farm"),
+            ({"in_transit": [{"from": "farm", "to": "shop", "arrives_in": 1, "quantity": 1}]}, "/0/in_transit/0"),
+            ({"in_transit": [{"from": "farm", "to": "shop", "ordered_ago": 4, "quantity": 1}]}, "/0/in_transit/0"),
+            ({"in_transit": [{"from": "farm", "to": "shop", "quantity": 1}]}, "/0/in_transit/0"),
+            ({"date": "2026-03-01"}, "/0/date"),
+            ({"date": "2027-03-01"}, "/0/date"),
+            ({"date": "soon"}, "/0/date"),
+            ({"date": "2026-03-09", "period": 1}, "/0/date"),
+        ],
+    )
+    def test_a_bad_state_names_its_field(self, shop, change, where):
+        with pytest.raises(InvalidInput) as caught:
+            shop.decode([{"on_hand": {"shop": 9}} | change])
+        assert where in [issue.pointer for issue in caught.value.issues]
+
+    def test_a_day_stands_for_its_period(self, shop):
+        assert shop.decode([{"on_hand": {"shop": 9}, "date": "2026-03-17"}])[1].tolist() == [2]
+
+    def test_lines_say_when_goods_arrive(self, shop):
+        state, stage = shop.decode([{"on_hand": {"shop": 9}, "date": "2026-03-17"}])
+        (document,) = shop.encode(state, Orders(torch.tensor([[6.0]]).double()), stage)
+        (line,) = document["orders"]
+        assert (line["arrives_in"], line["arrives_in_between"], line["arrives_in_on_average"]) == (4, [2, 4], 3.0)
+        assert line["arrives_on"] == "2026-04-13"  # the Monday four weeks after that of period 2
+        assert document["levels"] == [{"node": "shop", "position": 9.0, "order_up_to": 15.0}]
+
+    def test_stock_without_ages_counts_as_fresh_and_is_said_to(self, shop):
+        (notes,) = shop.warnings([{"on_hand": {"shop": 9}}])
+        assert any("shop" in note and "fresh" in note for note in notes)
+
+    def test_reasons_name_what_shapes_an_order(self, shop):
+        state, stage = shop.decode([shop.today()])
+        probe = shop.probes(state)
+        assert probe.batch == 1
+        assert float(probe.net_inventory[0, 0]) == 10
+        orders = Orders(torch.tensor([[6.0]]).double())
+        (sentences,) = shop.explain(state, orders, stage, [Orders(torch.tensor([[4.0]]).double())])
+        text = " ".join(sentences)
+        for words in (
+            "2 of its stock can be sold in this period only",
+            "2.00 less would be ordered",
+            "an order costs 10 whatever its size",
+            "an order is at least 4",
+            "an order is a multiple of 2",
+            "goods take 2 to 4 periods",
+        ):
+            assert words in text
+
+    def test_repairs_name_lots_and_minimum_orders(self, shop):
+        state, stage = shop.decode([{"on_hand": {"shop": 9}}])
+        for asked, words in ((2.5, "none or at least 4"), (7.4, "multiples of 2")):
+            proposed = Orders(torch.tensor([[asked]]).double())
+            (repair,) = shop.repairs(state, proposed, shop.simulator.repair(state, proposed, stage), stage)[0]
+            assert words in repair.rule
+
+    def test_the_chance_of_a_shortage_is_near_the_true_one(self, shop):
+        """Position 9 + 5 + 10 against Poisson demand of five periods: the normal tail beside the exact one."""
+        from scipy.stats import poisson
+
+        state, stage = shop.decode([shop.today()])
+        (sentences,) = shop.explain(state, Orders(torch.tensor([[10.0]]).double()), stage, [None])
+        told = float(sentences[0].split("has a chance of about ")[1].split(" %")[0]) / 100
+        assert told == pytest.approx(poisson.sf(24, 20), abs=0.04)

@@ -63,7 +63,10 @@ class NewsstandView(View):
         pairs = zip(proposed.copies.tolist(), feasible.copies.tolist(), strict=True)
         return [[Repair("paper", a, b, "no returns")] if abs(a - b) > 1e-6 else [] for a, b in pairs]
 
-    def explain(self, state: Stock, decision: Order, stage: Tensor) -> list[list[str]]:
+    def probes(self, state: Stock) -> Stock | None:
+        return None
+
+    def explain(self, state: Stock, decision: Order, stage: Tensor, probed: Sequence[Order | None]) -> list[list[str]]:
         levels = (state.copies + decision.copies).tolist()
         return [[f"After the order there are {level:.1f} copies."] for level in levels]
 
