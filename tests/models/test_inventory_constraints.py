@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from models.dynamics import Tensors
+from models.inventory_network import PROBLEM
 from models.inventory_network.simulator import NetworkSimulator
 from solvers.evaluation import check_feasible, estimate
 from tests.models.named_networks import network
@@ -86,3 +87,15 @@ def test_the_least_base_stock_meets_its_fill_rate_target() -> None:
     assert excess(cost, more_stock)[0] > 0 > excess(slack, more_stock)[0]
     assert excess(cost, less_stock)[0] < 0 < excess(slack, less_stock)[0]
     assert estimate(slack[-PAIRED:])[0] > 4 * estimate(slack[-PAIRED:])[1]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_bound_of_the_room_is_above_the_optimum(name: str) -> None:
+    """A method that cannot heed a constraint must refuse it or stay below; one that claims the optimum must give it."""
+    case = CASES[name]()
+    net = network(case.document)
+    for method in PROBLEM.bounds:
+        if method.refuses(net) is None:
+            bound = method.value(net, lambda: False).value_per_stage
+            assert bound < case.optimum * (1 + 1e-5), method.name
+            assert not method.exact or bound > case.optimum * (1 - 1e-5), method.name
