@@ -32,6 +32,7 @@ __all__ = [
     "LinearProgram",
     "Mask",
     "MultistageProgram",
+    "NoProgram",
     "Program",
     "ScenarioTree",
     "Vector",
@@ -42,11 +43,15 @@ __all__ = [
 ]
 
 
+class NoProgram(ValueError):
+    """An instance has no algebraic face although its problem has one in general; the message says why."""
+
+
 class Program(ABC):
     """A problem's algebraic face for one instance: its stages, and how tensors become their data and back."""
 
     num_stages: int  # horizon T
-    rolling: bool = False  # whether the process goes on past the horizon, where every stage is like the last
+    cycle: int = 0  # past the horizon the last `cycle` stages come again and again; 0: the process ends there
     relaxes: Sequence[str] = ()  # what the stages allow that the simulator does not, in words; () if they agree exactly
 
     @abstractmethod
@@ -105,13 +110,22 @@ class Program(ABC):
     def window(self, stage: int, length: int) -> tuple[list[int], list[LinearProgram]]:
         """The stages that a plan made in `stage` covers, at most `length`, and their programs, `final` included.
 
-        Stages end at the horizon; where the process is `rolling` they go on, every one like the last.
+        They end with the horizon, unless the process goes on past it (`cycle`).
+
+        Raises:
+            ValueError: the stage lies past the horizon, and the process does not.
         """
-        last = self.num_stages - 1
-        if self.rolling:
-            covered = [min(stage + k, last) for k in range(length)]
+        if self.cycle:
+            covered = [self._like(stage + k) for k in range(length)]
             return covered, [self.stage(s) for s in covered]
-        covered = list(range(min(stage, last), min(stage + length, self.num_stages)))
+        covered = list(range(stage, min(stage + length, self.num_stages)))
+        if not covered:
+            raise ValueError(f"stage {stage} lies past the horizon of {self.num_stages} stages")
         programs = [self.stage(s) for s in covered]
-        end = self.final() if covered[-1] == last else None
+        end = self.final() if covered[-1] + 1 == self.num_stages else None
         return covered, programs if end is None else [*programs, end]
+
+    def _like(self, stage: int) -> int:
+        """The stage within the horizon that a stage past it is like."""
+        beyond = stage - self.num_stages
+        return stage if beyond < 0 else self.num_stages - self.cycle + beyond % self.cycle

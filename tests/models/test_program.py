@@ -285,9 +285,12 @@ def test_a_window_ends_at_the_horizon_or_goes_on_if_the_process_does() -> None:
     assert covered == [3, 4]
     assert len(stages) == 3  # the last is what water left is worth
     assert stages[2].columns == ("kept",)
-    program.rolling = True
-    assert program.window(3, 4)[0] == [3, 4, 4, 4]
-    assert program.window(9, 2)[0] == [4, 4]
+    with pytest.raises(ValueError, match="stage 5 lies past the horizon of 5 stages"):
+        program.window(5, 3)
+    program.cycle = 2
+    assert program.window(3, 5)[0] == [3, 4, 3, 4, 3]
+    assert len(program.window(3, 5)[1]) == 5
+    assert program.window(10, 2)[0] == [4, 3]
     assert program.lookahead == 5
 
 
