@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,10 @@ class Timeline:
         if self.start is None:
             raise ValueError("the network has no start_date")
         return np.datetime64(self.start, "D") + stages * self.period_days
+
+    def day(self, stage: int) -> date | None:
+        """First day of a period; None without dates."""
+        return self.start + timedelta(days=stage * self.period_days) if self.start else None
 
     def weekday(self, stages: Ints) -> Ints:
         """Day of the week of each period's first day, 0 (Monday) … 6."""
