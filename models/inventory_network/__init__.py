@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from models.core import PolicyFamily, Problem, Traits
+from models.inventory_network.bounds import BOUNDS
 from models.inventory_network.examples import EXAMPLES
+from models.inventory_network.importers import IMPORTERS
 from models.inventory_network.instance import InventoryNetwork
 from models.lazy import lazy
 
@@ -38,4 +40,6 @@ PROBLEM = Problem(
     view=lazy(f"{_ROOM}.view:NetworkView"),
     examples=EXAMPLES,
     program=lazy(f"{_ROOM}.program:network_program"),
+    bounds=BOUNDS,
+    importers=IMPORTERS,
 )
