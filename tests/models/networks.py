@@ -1,4 +1,5 @@
-"""Random small inventory networks for contract tests: every feature of the JSON, a function of a seed."""
+"""Random small inventory networks for contract tests, a function of a seed: plain ones, and rich ones, which have every
+feature of the JSON beside stock, lanes and capacities."""
 
 from __future__ import annotations
 
@@ -34,6 +35,58 @@ def random_network(seed: int) -> dict[str, Any]:
             "history": (rng.integers(0, 13, size=(12, len(stores))) / rng.choice([1, 2])).tolist(),
         },
     }
+
+
+def rich_network(seed: int, chance: bool = True) -> dict[str, Any]:
+    """A random network with fixed costs, minimum orders, lots, partial backlogs, targets and shelf lives thrown in.
+
+    Without `chance` no lead time is random, so that the network has a program.
+    """
+    rng = np.random.default_rng([seed, 1])
+    document = random_network(seed)
+    if rng.random() < 0.2:
+        document["integer_orders"] = True
+    nodes = {node["id"]: node for node in document["nodes"]}
+    for lane in document["lanes"]:
+        _restrict_orders(rng, lane, nodes)
+        if chance and document["receipt"] == "before_decision" and lane["lead_time"] and rng.random() < 0.3:
+            _randomise_lead_time(rng, lane)
+    for node in document["nodes"]:
+        if node["kind"] == "store":
+            _enrich_store(rng, node)
+    return document
+
+
+def _restrict_orders(rng: np.random.Generator, lane: dict[str, Any], nodes: dict[str, dict[str, Any]]) -> None:
+    limits = (lane.get("capacity"), nodes[lane["from"]].get("throughput_capacity"))
+    limits += (nodes[lane["to"]].get("storage_capacity"),)
+    most = min([12.0, *(limit for limit in limits if limit is not None)])
+    if rng.random() < 0.35:
+        lane["fixed_order_cost"] = float(rng.integers(1, 40)) / 4
+    if rng.random() < 0.3 and most >= 4:
+        lane["lot_multiple"] = float(rng.integers(1, 5))
+    if rng.random() < 0.3 and most >= 8:
+        lane["minimum_order"] = lane.get("lot_multiple", 1.0) * float(rng.integers(1, 3))
+
+
+def _randomise_lead_time(rng: np.random.Generator, lane: dict[str, Any]) -> None:
+    shorter = [value for value in range(1, lane["lead_time"]) if rng.random() < 0.6]
+    weights = rng.integers(1, 5, size=len(shorter) + 1).astype(float)
+    values = [*shorter, lane["lead_time"]]
+    lane["random_lead_time"] = {"values": values, "probabilities": (weights / weights.sum()).tolist()}
+
+
+def _enrich_store(rng: np.random.Generator, node: dict[str, Any]) -> None:
+    if rng.random() < 0.35:
+        node |= {"unmet_demand": "partial", "backlog_share": float(rng.choice([0.0, 0.25, 0.5, 1.0]))}
+        node["lost_sales_cost"] = float(rng.integers(0, 41)) / 4
+    if rng.random() < 0.3:
+        node["fill_rate_target"] = float(rng.integers(80, 99)) / 100
+    if rng.random() < 0.4:
+        node |= {"shelf_life": int(rng.integers(1, 5)), "outdate_cost": float(rng.integers(0, 17)) / 4}
+        ages = int(rng.integers(0, node["shelf_life"]))
+        old = np.floor(max(node["initial_on_hand"], 0.0) * rng.dirichlet(np.ones(ages + 1)))[:ages]
+        node["initial_expiring"] = old.tolist()
 
 
 def _lanes(
