@@ -233,11 +233,10 @@ def _cycles(net: InventoryNetwork) -> list[tuple[int, int, int, float]]:
     season = process.season_periods
     found = [(season, 0, 1, float(season))] if season > 1 else []
     if isinstance(process, Empirical):
-        first = timeline.days(np.zeros(1, dtype=np.int64))[0] if timeline.start and process.covariates else None
         if "weekday" in process.covariates:
             found.append((7, int(timeline.weekday(np.zeros(1, dtype=np.int64))[0]), 1, 7.0))
-        if "month" in process.covariates and first is not None:
-            day = int((first - first.astype("datetime64[Y]")).astype(np.int64))
+        if "month" in process.covariates and timeline.start is not None:
+            day = timeline.start.timetuple().tm_yday - 1
             found.append((GREGORIAN_DAYS, day, timeline.period_days, YEAR))
         if process.planned_prices and timeline.rolling and len(process.planned_prices) > 1:
             found.append((len(process.planned_prices), 0, 1, float(len(process.planned_prices))))

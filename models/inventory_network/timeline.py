@@ -28,11 +28,12 @@ class Timeline:
     start: date | None = None  # first day of period 0
     period_days: int = 1  # [days]
 
-    def days(self, stages: Ints) -> npt.NDArray[np.datetime64]:
-        """First day of each period; periods before the start are negative. Needs a `start`."""
+    def days(self, stages: Ints) -> Ints:
+        """First day of each period, counted from 1970-01-01; periods before the start are negative. Needs a `start`."""
         if self.start is None:
             raise ValueError("the network has no start_date")
-        return np.datetime64(self.start, "D") + stages * self.period_days
+        first = self.start.toordinal() - date(1970, 1, 1).toordinal()
+        return first + np.asarray(stages, dtype=np.int64) * self.period_days
 
     def day(self, stage: int) -> date | None:
         """First day of a period; None without dates."""
@@ -40,11 +41,11 @@ class Timeline:
 
     def weekday(self, stages: Ints) -> Ints:
         """Day of the week of each period's first day, 0 (Monday) … 6."""
-        return (self.days(stages).astype(np.int64) + 3) % 7
+        return (self.days(stages) + 3) % 7
 
     def month(self, stages: Ints) -> Ints:
         """Month of each period's first day, 0 (January) … 11."""
-        return self.days(stages).astype("datetime64[M]").astype(np.int64) % 12
+        return self.days(stages).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12
 
     def date_cycle(self, days: int) -> int:
         """Periods after which a pattern of so many days repeats."""
