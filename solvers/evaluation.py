@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Z95 = 1.959963984540054
-CHUNK = 4096  # scenarios simulated together
+CHUNK = 4096  # scenarios drawn, and at most simulated, together
+CHUNK_ENTRIES = 20_000_000  # numbers in the noise of a chunk: large networks are drawn in smaller ones
+FIRST_SLICE = 64  # scenarios simulated before the clock is looked at
+LEAST_SCENARIOS = 1024  # from which a mean may count as known
+SERIES_SCENARIOS = 4096  # for which stage series are kept
+QUICK_SHARE = 0.02  # share of the time up to which the next slice is eight times as large, not twice
 MAX_SCENARIOS = 65_536
 TARGET_RELATIVE_ERROR = 1e-3
 TOLERANCE = 1e-5  # largest breach of a constraint, relative to the size of the decision, that is rounding
@@ -40,12 +45,19 @@ class Sample:
     totals: list[Floats] = field(default_factory=list)  # (scenario,) chunks [money]
     components: dict[str, float] = field(default_factory=dict)  # summed over scenarios [money]
     quantities: dict[str, Tensor] = field(default_factory=dict)  # (1,) summed over scenarios
-    series: dict[str, Tensor] = field(default_factory=dict)  # (scenario, stage) of the first chunk, all stages
+    places: dict[str, Tensor] = field(default_factory=dict)  # (place,) the same by place, costs and quantities
+    slacks: dict[str, list[Floats]] = field(default_factory=dict)  # (scenario,) chunks, summed over reported stages
+    series: dict[str, Tensor] = field(default_factory=dict)  # (scenario, stage) of the first scenarios, all stages
 
     @property
     def total(self) -> Floats:
         """Total cost of every scenario [money]."""
         return np.concatenate(self.totals)
+
+    @property
+    def count(self) -> int:
+        """Scenarios simulated so far."""
+        return sum(len(chunk) for chunk in self.totals)
 
 
 @dataclass(frozen=True)
@@ -59,15 +71,23 @@ class ScenarioChunk:
 class Scenarios:
     """A growing stream of common scenarios, the same for every policy and bound, reproducible from its seed."""
 
-    def __init__(self, simulator: Simulator[Any, Any, Any, Any], seed: int, chunk: int = CHUNK) -> None:
+    def __init__(self, simulator: Simulator[Any, Any, Any, Any], seed: int, chunk: int | None = None) -> None:
         self.simulator = simulator
-        self.chunk = chunk
+        self.chunk = chunk_size(simulator) if chunk is None else chunk
         self.generator = torch.Generator().manual_seed(seed)
 
     def __iter__(self) -> Iterator[ScenarioChunk]:
         while True:
             state = self.simulator.initial(self.chunk, self.generator)
             yield ScenarioChunk(state, self.simulator.sample(self.chunk, self.generator))
+
+
+def chunk_size(simulator: Simulator[Any, Any, Any, Any]) -> int:
+    """Scenarios drawn together: a power of two that depends on the instance alone, so that streams repeat."""
+    one = simulator.sample(1, torch.Generator().manual_seed(0))
+    entries = max(sum(value.numel() for value in vars(one).values()), 1)
+    fitting = max(CHUNK_ENTRIES // entries, FIRST_SLICE)
+    return min(CHUNK, 1 << (fitting.bit_length() - 1))
 
 
 def roll_out(
@@ -80,11 +100,14 @@ def roll_out(
     """
     state = chunk.state
     total = torch.zeros(state.batch, dtype=torch.float64)
-    keep_series = not sample.totals
+    rows = max(SERIES_SCENARIOS - sample.count, 0)  # whose series are kept
+    series: dict[str, Tensor] = {}
+    slacks: dict[str, Tensor] = {}
     weight = 1.0
     with torch.no_grad():
+        decide = policy.settle()
         for stage in range(simulator.num_stages):
-            decision = policy(state, stage)
+            decision = decide(state, stage)
             check_feasible(simulator, state, decision, stage)
             post, decided = simulator.decide(state, decision, stage)
             state, realized = simulator.realize(post, chunk.noise, stage)
@@ -92,13 +115,21 @@ def roll_out(
             quantities = {**decided.quantities, **realized.quantities}
             if stage >= simulator.first_reported_stage:
                 total += weight * _add_stage(sample, components, quantities, weight)
-            if keep_series:
-                _add_series(sample, components, quantities)
+                _add_places(sample, {**decided.places, **realized.places}, components, weight)
+                for name, value in {**decided.slacks, **realized.slacks}.items():
+                    slacks[name] = slacks.get(name, 0.0) + value.double()
+            if rows:
+                _add_series(series, components, quantities, rows)
             weight *= simulator.discount
-        final = simulator.terminal(state).components
-        if final:
-            total += weight * _add_stage(sample, final, {}, weight)
+        final = simulator.terminal(state)
+        if final.components:
+            total += weight * _add_stage(sample, final.components, {}, weight)
+            _add_places(sample, final.places, final.components, weight)
     sample.totals.append(total.numpy())
+    for name, value in slacks.items():
+        sample.slacks.setdefault(name, []).append(value.numpy())
+    for name, value in series.items():
+        sample.series[name] = torch.cat((sample.series[name], value)) if name in sample.series else value
 
 
 def check_feasible(simulator: Simulator[Any, Any, Any, Any], state: Any, decision: Any, stage: Any) -> None:
@@ -123,11 +154,19 @@ def _add_stage(
     return stage_total
 
 
-def _add_series(sample: Sample, components: Mapping[str, Tensor], quantities: Mapping[str, Tensor]) -> None:
-    rows = {**quantities, "cost": torch.stack([value.double() for value in components.values()]).sum(0)}
-    for name, value in rows.items():
-        column = value.float().reshape(-1, 1)
-        sample.series[name] = torch.cat((sample.series[name], column), 1) if name in sample.series else column
+def _add_places(sample: Sample, places: Mapping[str, Tensor], components: Mapping[str, Tensor], weight: float) -> None:
+    for name, value in places.items():
+        summed = (weight if name in components else 1.0) * value.double().sum(0)
+        sample.places[name] = sample.places[name] + summed if name in sample.places else summed
+
+
+def _add_series(
+    series: dict[str, Tensor], components: Mapping[str, Tensor], quantities: Mapping[str, Tensor], rows: int
+) -> None:
+    named = {**quantities, "cost": torch.stack([value.double() for value in components.values()]).sum(0)}
+    for name, value in named.items():
+        column = value[:rows].float().reshape(-1, 1)
+        series[name] = torch.cat((series[name], column), 1) if name in series else column
 
 
 def estimate(values: Floats) -> tuple[float, float]:
@@ -141,12 +180,12 @@ def interval(mean: float, error: float) -> list[float]:
     return [mean - Z95 * error, mean + Z95 * error]
 
 
-def performance(simulator: Simulator[Any, Any, Any, Any], sample: Sample) -> dict[str, Any]:
-    """A policy's entry in a certificate: mean cost with its interval, components, service measures."""
+def performance(simulator: Simulator[Any, Any, Any, Any], sample: Sample, with_places: bool = True) -> dict[str, Any]:
+    """A policy's entry in a certificate: mean cost with its interval, components, service, figures by place, targets."""
     mean, error = estimate(sample.total)
     stages = simulator.num_stages - simulator.first_reported_stage
     count = len(sample.total)
-    return {
+    entry = {
         "mean_cost": mean,
         "mean_cost_per_stage": mean / stages,
         "standard_error": error,
@@ -154,6 +193,51 @@ def performance(simulator: Simulator[Any, Any, Any, Any], sample: Sample) -> dic
         "components": {name: value / count for name, value in sample.components.items()},
         "service": simulator.service(sample.quantities),
     }
+    if with_places and sample.places:
+        entry["places"] = _by_place(simulator, sample, stages)
+    if sample.slacks:
+        entry["targets"] = targets(simulator, sample)
+    return entry
+
+
+def _by_place(simulator: Simulator[Any, Any, Any, Any], sample: Sample, stages: int) -> dict[str, dict[str, float]]:
+    """Place → what it costs a scenario (components by name), mean quantities a stage (`mean_…`), service measures."""
+    count = len(sample.total)
+    found: dict[str, dict[str, float]] = {}
+    for k, place in enumerate(simulator.places):
+        column = {name: values[k : k + 1] for name, values in sample.places.items()}
+        figures = {name: float(value) for name, value in column.items()}
+        entry = {name: _short(value / count) for name, value in figures.items() if name in sample.components}
+        entry |= {
+            f"mean_{name}": _short(value / (count * stages))
+            for name, value in figures.items()
+            if name not in sample.components and value
+        }
+        if figures.get("demand", 0.0) > 0:
+            entry |= {name: _short(value) for name, value in simulator.service(column).items()}
+        found[place] = entry
+    return found
+
+
+def _short(value: float) -> float:
+    """Six digits: a thousand places are many numbers."""
+    return float(f"{value:.6g}")
+
+
+def targets(simulator: Simulator[Any, Any, Any, Any], sample: Sample) -> list[dict[str, Any]]:
+    """Constraints in expectation: mean slack a stage (at most zero is wanted) and whether it is met but for chance."""
+    stages = simulator.num_stages - simulator.first_reported_stage
+    found = []
+    for name, chunks in sample.slacks.items():
+        mean, error = estimate(np.concatenate(chunks) / stages)
+        ci95 = interval(mean, error)
+        found.append({"name": name, "slack": mean, "ci95": ci95, "met": not ci95[0] > 0})
+    return found
+
+
+def missed(simulator: Simulator[Any, Any, Any, Any], sample: Sample) -> list[str]:
+    """Names of the targets a policy misses by more than chance."""
+    return [target["name"] for target in targets(simulator, sample) if not target["met"]]
 
 
 def paired_difference(other: Floats, policy: Floats) -> dict[str, Any]:
@@ -163,8 +247,10 @@ def paired_difference(other: Floats, policy: Floats) -> dict[str, Any]:
 
 
 def precise_enough(samples: Mapping[str, Sample]) -> bool:
-    """Whether every policy's relative standard error is at most 0.1 %."""
+    """Whether every policy's relative standard error is at most 0.1 %, from as many scenarios as can tell."""
     for sample in samples.values():
+        if sample.count < LEAST_SCENARIOS:
+            return False
         mean, error = estimate(sample.total)
         if error > TARGET_RELATIVE_ERROR * max(abs(mean), 1e-12):
             return False
@@ -182,24 +268,32 @@ def compare(
 ) -> dict[str, Sample]:
     """Every policy on the same scenarios.
 
-    With `scenarios` their number is fixed; without, it grows until every mean is known to 0.1 %, at most 65,536, and
-    stops early when `seconds` have passed (never before the first chunk).
+    With `scenarios` their number is fixed; without, it grows until every mean is known to 0.1 %, at most 65,536, or
+    until `seconds` are about to be up. A few scenarios are simulated first, then ever more at a time, so that policies
+    that think for long before each decision keep to the time as well. Which scenarios come first depends on the seed
+    alone.
     """
     samples = {name: Sample() for name in policies}
     wanted = scenarios or MAX_SCENARIOS
-    stream = Scenarios(simulator, seed, min(CHUNK, wanted))
     started = time.monotonic()
-    done = 0
-    for chunk in stream:
-        rows = min(chunk.state.batch, wanted - done)
-        part = ScenarioChunk(chunk.state.rows(slice(rows)), chunk.noise.rows(slice(rows)))
-        for name, policy in policies.items():
-            roll_out(simulator, policy, part, samples[name])
-        done += rows
-        on_progress(done / wanted)
-        enough = scenarios is None and (precise_enough(samples) or time.monotonic() - started > seconds)
-        if done >= wanted or enough or should_stop():
-            return samples
+    done, size = 0, FIRST_SLICE
+    for chunk in Scenarios(simulator, seed):
+        start = 0
+        while start < chunk.state.batch:
+            rows = slice(start, min(start + size, chunk.state.batch, start + wanted - done))
+            part = ScenarioChunk(chunk.state.rows(rows), chunk.noise.rows(rows))
+            for name, policy in policies.items():
+                roll_out(simulator, policy, part, samples[name])
+            done, start = done + rows.stop - start, rows.stop
+            on_progress(done / wanted)
+            if done >= wanted or should_stop() or (scenarios is None and precise_enough(samples)):
+                return samples
+            spent = time.monotonic() - started
+            size = min(size * (8 if spent <= QUICK_SHARE * seconds else 2), CHUNK)
+            if scenarios is None:
+                size = min(size, int((seconds - spent) / spent * done) if math.isfinite(seconds) else size)
+                if size < 1:
+                    return samples
     raise AssertionError("the scenario stream is endless")
 
 

@@ -1,6 +1,7 @@
 """The graph network: message passing over the lanes, one set of weights for any network."""
 
-import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,144 +12,152 @@ from torch import Tensor, nn
 from models.core import NetworkSize
 from models.dynamics import Stage
 from models.inventory_network.encoder import NetworkEncoder
+from models.inventory_network.graph_features import NUM_DYNAMIC, DynamicFeatures, GraphIndex
+from models.inventory_network.graph_static import NUM_LANE, NUM_NODE, StaticFeatures, starting_level
 from models.inventory_network.policy import NetworkPolicy, lane_scale, nearly_positive
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
-from models.networks import LaneConvolution, LanePair, perceptron
+from models.networks import FeatureMap, LaneSum, bend, mix
 
-HORIZON = 10.0  # [periods] scale of lead times in static features
+
+@dataclass(frozen=True)
+class Constants:
+    """What the weights make of the static features: the same for every scenario, one column per stage."""
+
+    level: Tensor  # (node, stage) echelon base-stock level [periods of demand]
+    enter: Tensor  # (width, node, stage) added to the first layer
+    round: Tensor  # (width, node, stage) added in every round of messages
+    ask: Tensor  # (width, lane, stage) added in the last layer
+    slope: Tensor  # (lane, stage) how much of the gap is ordered
+    shift: Tensor  # (lane, stage) ordered beside it [periods of demand]
+
+    def at(self, stage: int) -> "Constants":
+        """One stage's column."""
+        if self.level.shape[-1] == 1:
+            return self
+        return Constants(**{name: value[..., stage : stage + 1] for name, value in vars(self).items()})
 
 
 class GraphPolicy(NetworkPolicy):
-    """Message passing over the lane graph: weights are shared by all nodes and lanes, so their number does not grow
-    with the network, and one policy can serve networks it never saw.
+    """Message passing over the lane graph: the weights are shared by all nodes, lanes and rounds, so no network
+    changes their number, and one policy can serve networks it never saw.
 
-    Source: Alvo et al., arXiv 2306.11246 (graph neural policy); here messages are weighted by flow.
+    It departs from an echelon base-stock policy: what it orders on a lane is the gap of the receiving echelon, times
+    a slope and beside a shift, both learned from the lane's static features, plus what the network makes of the state.
+    Source: Alvo et al., arXiv 2306.11246 (graph neural policy).
     """
 
-    node_static: Tensor
-    lane_static: Tensor
-    cell_place: Tensor
-    share_in: Tensor
-    share_out: Tensor
-    edge_index: Tensor
     lane_scale: Tensor
+    lane_sender: Tensor
+    lane_source: Tensor
+    senders: Tensor
+    level: Tensor
+    spread: Tensor
+    target: Tensor
 
     def __init__(self, simulator: NetworkSimulator, size: NetworkSize) -> None:
         super().__init__(simulator)
         self.encoder = NetworkEncoder(simulator)
-        lay, width = simulator.layout, size.width
-        self.rounds = size.rounds if size.rounds is not None else _longest_path(simulator)
-        self.window = max((arrival for _, arrival in self.encoder.cells), default=0) + 1
-        node_static, lane_static = _static_features(simulator)
-        time = 1 if self.encoder.finite else 0
-        self.embed_node = perceptron(1 + self.window + node_static.shape[1] + time, width, 1, width)
-        self.embed_lane = nn.Linear(lane_static.shape[1] + 2 * time, width)
-        self.convolutions = nn.ModuleList(LaneConvolution(width) for _ in range(self.rounds))
-        self.pair = LanePair(width)
-        self.head = perceptron(width, width, size.depth - 1, 1)
-        cell_place = torch.tensor(
-            [node * self.window + arrival for node, arrival in self.encoder.cells], dtype=torch.long
-        )
-        share_in, share_out = _flow_shares(simulator)
-        for name, tensor in (
-            ("node_static", node_static),
-            ("lane_static", lane_static),
-            ("cell_place", cell_place),
-            ("share_in", share_in),
-            ("share_out", share_out),
-            ("edge_index", torch.from_numpy(np.stack((lay.source, lay.target)))),
-            ("lane_scale", lane_scale(simulator)),
+        width = size.width
+        graph = GraphIndex(simulator)
+        self.rounds = min(size.rounds, graph.rounds) if size.rounds is not None else graph.rounds
+        self.dynamic, self.static = DynamicFeatures(simulator, graph), StaticFeatures(simulator, graph)
+        self.embed_node = nn.ModuleList((FeatureMap(NUM_NODE, width, bias=True), FeatureMap(width, width, bias=True)))
+        self.embed_lane = FeatureMap(NUM_LANE, width, bias=True)
+        self.about_node = FeatureMap(width, 2 * width + 1)
+        self.about_lane = FeatureMap(3 * width, width + 2)
+        self.enter = FeatureMap(NUM_DYNAMIC, width)
+        self.keep, self.speak_up, self.speak_down = (FeatureMap(width, width) for _ in range(3))
+        self.ask_target, self.ask_source = FeatureMap(width, width), FeatureMap(width, width)
+        self.answer = nn.Parameter(torch.zeros(1, 2 * width))
+        nn.init.zeros_(self.about_node.weight[-1])
+        nn.init.zeros_(self.about_lane.weight[-2:])
+        self._register_graph(simulator, graph)
+
+    def _register_graph(self, simulator: NetworkSimulator, graph: GraphIndex) -> None:
+        lay = simulator.layout
+        dtype = torch.get_default_dtype()
+        down = torch.from_numpy(np.stack((graph.sender, graph.target)))
+        up = torch.from_numpy(np.stack((graph.target, graph.sender)))
+        share_in, share_out = (torch.tensor(x, dtype=dtype) for x in (graph.share_in, graph.share_out))
+        senders, count = len(graph.senders), graph.num_nodes
+        self.to_customers = LaneSum(down, share_in, (senders, count))
+        self.to_suppliers = LaneSum(up, share_out, (count, senders))
+        # Lanes from unlimited suppliers have no sender that could say anything: they point to a row of silence.
+        sender = np.full(lay.num_lanes, senders, dtype=np.int64)
+        sender[graph.lanes] = graph.sender
+        place = {node: k for k, node in enumerate(graph.nodes.tolist())}
+        level, spread = starting_level(simulator)
+        self.silent = senders == 0
+        self.one_supplier = bool((lay.target == np.arange(lay.num_lanes)).all()) and lay.num_lanes == count
+        for name, value in (
+            ("senders", graph.senders),
+            ("lane_sender", sender),
+            ("lane_source", np.array([place.get(s, count) for s in lay.source.tolist()], dtype=np.int64)),
+            ("target", lay.target),
         ):
-            self.register_buffer(name, tensor, persistent=False)
+            self.register_buffer(name, torch.from_numpy(value), persistent=False)
+        self.register_buffer("level", torch.tensor(level, dtype=dtype)[:, None], persistent=False)
+        self.register_buffer("spread", torch.tensor(spread, dtype=dtype)[:, None], persistent=False)
+        self.register_buffer("lane_scale", lane_scale(simulator)[:, None], persistent=False)
+
+    def settle(self) -> Callable[[NetworkState, Stage], Orders]:
+        count = self.simulator.num_stages if self.static.varying else 1
+        known = self.constants(torch.arange(count).to(self.level))
+
+        def decide(state: NetworkState, stage: Stage) -> Orders:
+            now = known.at(stage) if isinstance(stage, int) else self._constants(stage)
+            return self.simulator.repair(state, self._ask(state, now), stage)
+
+        return decide
+
+    def constants(self, stages: Float[Tensor, " stage"]) -> Constants:
+        """What the weights make of the static features, at every one of the stages."""
+        nodes, lanes, outlook = self.static(stages)
+        for layer in self.embed_node:
+            nodes = bend(layer(nodes))
+        lanes = bend(self.embed_lane(lanes))
+        width, stocking = len(nodes), len(self.level)
+        about = self.about_node(nodes)
+        padded = nn.functional.pad(nodes, (0, 0, 0, 1))
+        ends = (lanes, nodes.index_select(1, self.target), padded.index_select(1, self.lane_source))
+        asks = self.about_lane(torch.cat(ends))
+        level = (self.level + self.spread * about[-1, :stocking]) * outlook[:stocking]
+        return Constants(level, about[:width], about[width:-1], asks[:-2], 1.0 + asks[-2], asks[-1])
 
     def features(self, state: NetworkState, stage: Stage) -> Float[Tensor, "batch feature"]:
         features: Tensor = self.encoder(state, stage)
         return features
 
     def propose(self, state: NetworkState, stage: Stage) -> Orders:
-        # One stage for the whole batch: what depends on it alone is computed once and broadcast.
-        time = (
-            self.encoder.time_left(stage, 1 if isinstance(stage, int) else state.batch) if self.encoder.finite else None
-        )
-        nodes = self.embed_node(self._node_features(state, time))
-        lanes = self.embed_lane(self._lane_features(time))
-        for convolution in self.convolutions:
-            nodes = convolution(nodes, lanes, self.edge_index, self.share_in, self.share_out)
-        asked = self.head(self.pair(nodes, lanes, self.edge_index)).squeeze(-1)
-        return Orders(self.lane_scale * nearly_positive(asked + 1.0))
+        return self._ask(state, self._constants(stage))
 
-    def _node_features(self, state: NetworkState, time: Tensor | None) -> Float[Tensor, "batch node feature"]:
-        simulator, batch = self.simulator, state.batch
-        profile = state.pipeline.new_zeros(simulator.num_nodes * self.window, batch)
-        profile = profile.index_copy(0, self.cell_place, self.encoder.arrivals(state).t())
-        stock = self.encoder.stock(state)
-        dynamic = torch.cat((stock[..., None], profile.t().reshape(batch, simulator.num_nodes, self.window)), dim=-1)
-        suppliers = len(simulator.layout.nodes) - simulator.num_nodes
-        parts = [nn.functional.pad(dynamic, (0, 0, 0, suppliers)), self.node_static.expand(batch, -1, -1)]
-        if time is not None:
-            parts.append(time[:, None, :1].expand(batch, len(simulator.layout.nodes), -1))
-        return torch.cat(parts, dim=-1)
+    def _ask(self, state: NetworkState, known: Constants) -> Orders:
+        inputs, gap = self.dynamic(state, known.level)
+        nodes = bend(self.enter(inputs, self.dynamic.columns) + known.enter)
+        for _ in range(self.rounds):
+            nodes = nodes + bend(self._converse(nodes) + known.round)
+        asks = self._lanes(self.ask_target(nodes))
+        if not self.silent:
+            offers = nn.functional.pad(self.ask_source(nodes.index_select(1, self.senders)), (0, 0, 0, 1))
+            asks = asks + offers.index_select(1, self.lane_sender)
+        asks = asks + known.ask
+        half = len(asks)
+        answer = mix(self.answer[:, :half], asks) + mix(self.answer[:, half:], bend(asks))
+        wanted = known.slope * gap.index_select(0, self.target) + known.shift + answer[0]
+        return Orders((self.lane_scale * nearly_positive(wanted)).t())
 
-    def _lane_features(self, time: Tensor | None) -> Float[Tensor, "any_batch lane feature"]:
-        if time is None:
-            return self.lane_static[None]
-        slack = time[:, 1:, None]
-        static = self.lane_static.expand(len(time), -1, -1)
-        return torch.cat((static, slack, (slack >= 0).to(slack)), dim=-1)
+    def _constants(self, stage: Stage) -> Constants:
+        return self.constants(torch.as_tensor(stage, device=self.level.device).to(self.level).reshape(-1))
 
+    def _converse(self, nodes: Float[Tensor, "width node batch"]) -> Float[Tensor, "width node batch"]:
+        """What every node makes of its own state, of its suppliers' and of its customers'."""
+        senders = nodes.index_select(1, self.senders)
+        heard: Tensor = self.keep(nodes) + self.to_customers(self.speak_down(senders))
+        said: Tensor = self.speak_up(self.to_suppliers(nodes))
+        return heard.index_add(1, self.senders, said)
 
-def _flow_shares(simulator: NetworkSimulator) -> tuple[Tensor, Tensor]:
-    """Each lane's share of the flow into its target and out of its source."""
-    lay = simulator.layout
-    flow = np.maximum(lay.lane_flow, 1e-9)
-    into = np.bincount(lay.target, flow, len(lay.nodes))[lay.target]
-    out = np.bincount(lay.source, flow, len(lay.nodes))[lay.source]
-    return torch.tensor(flow / into, dtype=torch.get_default_dtype()), torch.tensor(
-        flow / out, dtype=torch.get_default_dtype()
-    )
-
-
-def _static_features(simulator: NetworkSimulator) -> tuple[Tensor, Tensor]:
-    """What never changes about nodes and lanes, relative to the network's own scale of flow and cost."""
-    lay, net = simulator.layout, simulator.net
-    money = max([n.holding_cost for n in net.nodes] + [1e-9])
-    flow = np.maximum(lay.flow, 1e-3)
-    typical = float(np.median(flow[: lay.num_demand]))
-    nodes = [
-        [
-            float(node.kind == "store"),
-            float(node.kind == "supplier"),
-            float(node.kind == "store" and node.unmet_demand == "lost"),
-            math.log(flow[k] / typical),
-            lay.flow_std[k] / flow[k],
-            node.holding_cost / money,
-            math.log1p((node.shortage_cost + node.price) / money) / 3.0,
-            min(lay.to_demand[k] / HORIZON, 2.0),
-        ]
-        for k, node in enumerate(lay.nodes)
-    ]
-    lanes = [
-        [
-            lane.lead_time / HORIZON,
-            math.log1p(lane.unit_cost / money) / 3.0,
-            lane.in_transit_cost / money,
-            math.log(max(lay.lane_flow[k], 1e-3) / typical),
-            float(lay.source[k] >= lay.num_stocking),
-        ]
-        for k, lane in enumerate(lay.lanes)
-    ]
-    dtype = torch.get_default_dtype()
-    return torch.tensor(nodes, dtype=dtype), torch.tensor(lanes, dtype=dtype)
-
-
-def _longest_path(simulator: NetworkSimulator) -> int:
-    """Lanes on the longest way through the network: as many rounds let every node hear of every other on its way."""
-    lay = simulator.layout
-    depth = [0] * len(lay.nodes)
-    for _ in lay.nodes:
-        for source, target in zip(lay.source.tolist(), lay.target.tolist(), strict=True):
-            depth[target] = max(depth[target], depth[source] + 1)
-    return max(depth)
+    def _lanes(self, nodes: Tensor) -> Tensor:
+        return nodes if self.one_supplier else nodes.index_select(1, self.target)
 
 
 def graph_policy(net: Any, simulator: NetworkSimulator, size: NetworkSize) -> GraphPolicy:
