@@ -68,6 +68,82 @@ def serial_backlogged(lead_time: int = 4, shortage_cost: float = 9.0) -> Documen
     }
 
 
+# Ten stores of Alvo et al.: mean, standard deviation, holding and lost-sales cost, and two sets of lead times.
+_MEAN = (3.743, 4.75, 4.555, 3.801, 6.852, 3.425, 2.598, 7.266, 5.902, 4.933)
+_STD = (1.765, 2.124, 1.622, 1.405, 1.714, 1.59, 0.879, 2.701, 2.127, 2.391)
+_HOLDING = (1.0856, 1.0232, 1.0071, 1.0662, 0.9958, 0.8287, 0.8464, 1.0433, 1.1636, 0.8864)
+_SHORTAGE = (10.2367, 9.3307, 6.9748, 8.447, 10.5191, 9.0594, 7.2865, 10.909, 11.459, 11.6148)
+_LEAD_TIME = (2, 5, 2, 4, 2, 3, 5, 3, 5, 3)
+_OTHER_LEAD_TIME = (2, 3, 2, 2, 2, 3, 3, 3, 3, 3)
+
+
+def warehouse_stores(stores: int, other_lead_times: bool = False) -> Document:
+    """One warehouse and lost-sales stores, the ten of the paper over and over, equicorrelated demand."""
+    lead_times = _OTHER_LEAD_TIME if other_lead_times else _LEAD_TIME
+    rows = [(f"s{k + 1}", k % 10) for k in range(stores)]
+    return {
+        "problem": "inventory_network",
+        "name": f"warehouse-{stores}-lost{'-other-lead-times' if other_lead_times else ''}",
+        "periods": 50,
+        "warmup_periods": 30,
+        "nodes": [
+            {"id": "plant", "kind": "supplier"},
+            {
+                "id": "dc",
+                "kind": "warehouse",
+                "holding_cost": 0.3,
+                "initial_on_hand": round(2 * sum(_MEAN[k] for _, k in rows), 3),
+            },
+            *(
+                {
+                    "id": name,
+                    "kind": "store",
+                    "holding_cost": _HOLDING[k],
+                    "shortage_cost": _SHORTAGE[k],
+                    "unmet_demand": "lost",
+                    "initial_on_hand": round(_MEAN[k] * (lead_times[k] + 1), 3),
+                }
+                for name, k in rows
+            ),
+        ],
+        "lanes": [
+            {"from": "plant", "to": "dc", "lead_time": 3},
+            *({"from": "dc", "to": name, "lead_time": lead_times[k]} for name, k in rows),
+        ],
+        "demand": {
+            "process": "normal",
+            "correlation": 0.5,
+            "nodes": {name: {"mean": _MEAN[k], "std": _STD[k]} for name, k in rows},
+        },
+    }
+
+
+def transshipment(stores: int) -> Document:
+    """A warehouse where stock is so dear that it keeps nothing, and backlogged stores (Federgruen and Zipkin 1984)."""
+    names = [f"s{k + 1}" for k in range(stores)]
+    store = {"kind": "store", "holding_cost": 1.0, "shortage_cost": 9.0, "unmet_demand": "backlogged"}
+    return {
+        "problem": "inventory_network",
+        "name": f"transshipment-{stores}",
+        "periods": 60,
+        "warmup_periods": 30,
+        "nodes": [
+            {"id": "plant", "kind": "supplier"},
+            {"id": "dc", "kind": "warehouse", "holding_cost": 10.0},
+            *({"id": name, **store, "initial_on_hand": 25} for name in names),
+        ],
+        "lanes": [
+            {"from": "plant", "to": "dc", "lead_time": 3, "initial_in_transit": [5.0 * stores] * 2},
+            *({"from": "dc", "to": name, "lead_time": 4} for name in names),
+        ],
+        "demand": {
+            "process": "normal",
+            "correlation": 0.5,
+            "nodes": {name: {"mean": 5.0, "std": 1.6} for name in names},
+        },
+    }
+
+
 def warehouse_two_stores() -> Document:
     """One warehouse and two stores, one losing and one backlogging demand, correlated normal demand."""
     return {
