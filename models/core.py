@@ -122,8 +122,8 @@ class PolicyFamily:
 
     `build(instance, simulator, size)` returns an untrained `Policy`; `refuses(instance)` says why the family does not
     fit an instance, or None. `role` is what it is for: "learned" families are what solvers train, "rule" families are
-    the classical comparison, tuned with `tuning`. With `transfers` the weights do not depend on the instance: one policy
-    can be trained on several instances and serve others.
+    the classical comparison, tuned with `tuning`. With `transfers` the weights do not depend on the instance: one
+    policy can be trained on several instances and serve others.
     """
 
     name: str

@@ -33,6 +33,8 @@ class View(ABC):
 
     columns: Sequence[Column]  # the decision as a table
     lines_key: str  # where the decision document keeps its lines, e.g. "orders"
+    state_files: Mapping[str, str] = {}  # files a state can be read from: part → what it holds; "?": may be missing
+    state_options: Mapping[str, str] = {}  # words that set how: word → what it sets
 
     @abstractmethod
     def state_schema(self) -> dict[str, Any]:
@@ -41,6 +43,10 @@ class View(ABC):
     @abstractmethod
     def today(self) -> dict[str, Any]:
         """The instance's own initial state as a document (a valid `state`)."""
+
+    @abstractmethod
+    def read_files(self, files: Mapping[str, bytes], options: Mapping[str, str]) -> dict[str, Any]:
+        """The state document that files of `state_files` make together; `InvalidInput` with part, line and column."""
 
     @abstractmethod
     def decode(self, documents: Sequence[object]) -> tuple[Any, Any]:

@@ -80,6 +80,42 @@ def read_state(
     return state
 
 
+STATE_FILES = {
+    "on_hand": FILES["on_hand?"],
+    "in_transit?": FILES["in_transit?"],
+    "history?": "CSV of recent demand: as the history of an instance.",
+}
+STATE_OPTIONS = OPTIONS | {
+    "period": "The current period; 0 if neither it nor a date is given.",
+    "date": "A day of the current period, YYYY-MM-DD, for networks with a start_date.",
+}
+
+
+def read_state_files(network: InventoryNetwork, files: Mapping[str, bytes], options: Mapping[str, str]) -> Document:
+    """`read_state` with the period among the options. `InvalidInput` names option, file, line, column and rule."""
+    words = {name: word for name, word in options.items() if name not in ("period", "date")}
+    return read_state(network, files, words, _current_period(network, options))
+
+
+def _current_period(network: InventoryNetwork, options: Mapping[str, str]) -> int:
+    period, day = options.get("period"), options.get("date")
+    if period is not None and day is not None:
+        raise InvalidInput([Issue("option", "error", "/date", "give either the period or a date")])
+    if day is None:
+        if not re.fullmatch(r"[0-9]{1,9}", period or "0"):
+            raise InvalidInput([Issue("option", "error", "/period", "must be a whole number, not negative")])
+        return int(period or 0)
+    if network.start_date is None:
+        raise InvalidInput([Issue("option", "error", "/date", "the network has no start_date: give the period")])
+    try:
+        days = (date.fromisoformat(day) - date.fromisoformat(network.start_date)).days
+    except ValueError:
+        raise InvalidInput([Issue("option", "error", "/date", "must be a day, YYYY-MM-DD")]) from None
+    if days < 0:
+        raise InvalidInput([Issue("option", "error", "/date", f"must not be before {network.start_date}")])
+    return days // network.period_days
+
+
 class _Options:
     """The importer's options, checked."""
 

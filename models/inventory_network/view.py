@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.core import InvalidInput, Issue, pointer
 from models.inventory_network.explanation import Explainer, Situation, levels
+from models.inventory_network.importers import STATE_FILES, STATE_OPTIONS, read_state_files
 from models.inventory_network.instance import InventoryNetwork
 from models.inventory_network.layout import Layout
 from models.inventory_network.ordering import UNLIMITED
@@ -28,6 +29,8 @@ class NetworkView(View):
     """State documents ↔ tensors of one network."""
 
     lines_key = "orders"
+    state_files = STATE_FILES
+    state_options = STATE_OPTIONS
 
     def __init__(self, net: InventoryNetwork) -> None:
         self.net = net
@@ -71,6 +74,9 @@ class NetworkView(View):
         }
         expiring = {node.id: list(node.initial_expiring) for node in self.net.stocking_nodes if node.initial_expiring}
         return document | ({"expiring": expiring} if expiring else {})
+
+    def read_files(self, files: Mapping[str, bytes], options: Mapping[str, str]) -> dict[str, Any]:
+        return read_state_files(self.net, files, options)
 
     def decode(self, documents: Sequence[object]) -> tuple[NetworkState, Tensor]:
         issues: list[Issue] = []

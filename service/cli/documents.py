@@ -53,6 +53,22 @@ def read_document(path: Path) -> Any:
         raise InvalidInput([Issue(error.slug, "error", "", error.detail)]) from None
 
 
+def read_words(pairs: Iterable[str] | None) -> dict[str, str]:
+    """Words from `name=word`, each name once; InvalidInput otherwise."""
+    found: dict[str, str] = {}
+    for pair in pairs or ():
+        name, equals, word = pair.partition("=")
+        if not equals or not name or name in found:
+            refuse("part", name or pair, "give every part once, as name=value")
+        found[name] = word
+    return found
+
+
+def read_parts(pairs: Iterable[str]) -> dict[str, bytes]:
+    """Files from `name=path`, each name once; InvalidInput or CommandError otherwise."""
+    return {name: read_bytes(Path(path)) for name, path in read_words(pairs).items()}
+
+
 def read_instance(path: Path) -> tuple[Problem, Instance]:
     """The typed instance in a file and the problem it is of; InvalidInput names every field and rule broken."""
     document = read_document(path)

@@ -10,7 +10,7 @@ import typer
 from models.core import Importer, Problem
 from models.registry import problems
 from service.cli.console import emit, err, out, plain, refuse, reported_errors
-from service.cli.documents import read_bytes
+from service.cli.documents import read_bytes, read_words
 from service.cli.options import JsonOption
 from service.cli.tables import plain_table
 
@@ -58,24 +58,14 @@ def _choose(file_format: str, name: str | None) -> tuple[Problem, Importer]:
 
 
 def _parts(importer: Importer, words: list[str]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Files and options by name; an unknown name is refused as an option."""
+    from service.forms import Form, check_parts
+
+    given = read_words(words)
     known = {name.removesuffix("?") for name in importer.files}
-    files: dict[str, bytes] = {}
-    options: dict[str, str] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals or name in files or name in options:
-            refuse("part", name or word, "give every part once, as name=value")
-        if name in known:
-            files[name] = read_bytes(Path(value))
-        elif name in importer.options:
-            options[name] = value
-        else:
-            takes = ", ".join([*sorted(known), *sorted(importer.options)])
-            refuse("unknown_part", name, f"{importer.name} takes: {takes}")
-    for name, meaning in importer.files.items():
-        if not name.endswith("?") and name not in files:
-            refuse("missing", name, f"is missing: {meaning}")
-    return files, options
+    files = {name: read_bytes(Path(value)) for name, value in given.items() if name in known}
+    options = {name: value for name, value in given.items() if name not in known}
+    return files, check_parts(importer.name, importer.files, importer.options, Form(options, files))
 
 
 def _list(as_json: bool) -> None:

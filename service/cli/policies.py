@@ -12,7 +12,7 @@ import typer
 from models.core import Instance, InvalidInput, Issue, Problem
 from models.registry import problems
 from service.cli.console import BAD_INPUT, CommandError, emit, err, out, plain, refuse, reported_errors
-from service.cli.documents import load_artifact, parse_duration, read_document, read_instance
+from service.cli.documents import load_artifact, parse_duration, read_document, read_instance, read_parts, read_words
 from service.cli.options import ARTIFACTS, JsonOption, OutOption, SeedOption
 from service.cli.progress import RunDisplay, run_callbacks
 from service.cli.tables import decision_table, evaluation_table
@@ -98,6 +98,10 @@ def _evaluate(
 def recommend(
     policy: Annotated[str, typer.Argument(help="Artifact folder or digest; with --server a policy's id or name.")],
     state: Annotated[Path | None, typer.Option(help="State as JSON, - for standard input; today's if none.")] = None,
+    file: Annotated[
+        list[str] | None, typer.Option(help="Part of a state as a file, NAME=PATH, such as on_hand=stock.csv.")
+    ] = None,
+    option: Annotated[list[str] | None, typer.Option(help="How files are read, NAME=WORD, such as period=3.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say why.")] = False,
     server: Annotated[str | None, typer.Option(envvar="HERENOW_SERVER", help="Ask this Herenow's policy.")] = None,
     key: Annotated[str | None, typer.Option(envvar="HERENOW_API_KEY", help="API key for --server.")] = None,
@@ -106,16 +110,25 @@ def recommend(
 ) -> None:
     """Recommended decisions for a state, from an artifact here or a policy on a server."""
     with reported_errors(as_json):
+        if state and file:
+            refuse("state", "--state", "give a state or files of it, not both")
         document = read_document(state) if state else None
         if server:
-            from service.cli.remote import recommend_remotely
+            from service.cli.remote import recommend_remotely, state_of_files
 
+            if file:
+                document = state_of_files(server, key, policy, read_parts(file), read_words(option))
             recommend_remotely(server, key, policy, document, explain, as_json)
             return
+        from service.forms import Form, check_parts
         from solvers.serving import ServedPolicy
 
         served = ServedPolicy(load_artifact(policy, out_folder))
-        answer = _ask(served, served.view.today() if state is None else document, explain)
+        if file:
+            form = Form(read_words(option), read_parts(file))
+            words = check_parts("a state", served.view.state_files, served.view.state_options, form)
+            document = served.view.read_files(form.files, words)
+        answer = _ask(served, served.view.today() if document is None else document, explain)
         if as_json:
             emit(answer)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -27,9 +28,22 @@ def recommend_remotely(server: str, key: str | None, ref: str, state: Any, expla
         out.print(answer.text.rstrip("\n"), markup=False, soft_wrap=True)
 
 
+def state_of_files(server: str, key: str | None, ref: str, files: Mapping[str, bytes], words: Mapping[str, str]) -> Any:
+    """The state that policy `ref` reads from files."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    parts = [(name, (name, data)) for name, data in files.items()]
+    with httpx.Client(base_url=server, headers=headers, timeout=SECONDS) as client:
+        answer = _sent(client, lambda: client.post(f"/v1/policies/{ref}/state", files=parts, data=dict(words)))
+    return answer.json()["state"]
+
+
 def _post(client: httpx.Client, path: str, body: Any) -> httpx.Response:
+    return _sent(client, lambda: client.post(path, json=body))
+
+
+def _sent(client: httpx.Client, send: Callable[[], httpx.Response]) -> httpx.Response:
     try:
-        answer = client.post(path, json=body)
+        answer = send()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise CommandError(f"no answer from {client.base_url}: {error}") from None
     if answer.is_success:

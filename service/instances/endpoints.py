@@ -14,11 +14,12 @@ from models.core import Instance
 from service.db.rows import InstanceRow
 from service.deps import Collection, InstanceId, MayRead, MayTrain, Reading, ThePage, Writing, newest_first
 from service.errors import ApiError
+from service.forms import read_form
 from service.idempotency import Once, TheOnce
 from service.ids import NAME_PATTERN
 from service.instances import importing, repository, service
 from service.instances.schemas import IMPORT_BODY, InstanceCreated, InstanceSummary, InstanceView, Issues
-from service.requests import StrictRoute, read_form
+from service.requests import StrictRoute
 
 router = APIRouter(prefix="/v1/instances", tags=["instances"], route_class=StrictRoute)
 
@@ -60,7 +61,7 @@ def _keep(instance: Instance, once: Once, owner: str) -> Response:
 async def import_instance(request: Request, once: TheOnce, caller: MayTrain) -> Response:
     """Make an instance of files (a published format, or CSV): `GET /v1/problems/{problem}` lists the formats."""
     form = await read_form(request)
-    once.content = importing.content_of(form)
+    once.content = form.content
     return await run_in_threadpool(lambda: _keep(importing.read(form), once, caller.owner))
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
 
+from models.core import InvalidInput
 from service.db.rows import PolicyRow
+from service.db.session import Database
 from service.deps import Collection, MayRead, MayTrain, PolicyRef, Reading, TheDatabase, ThePage, newest_first
+from service.forms import Form, check_parts, read_form
 from service.ids import ID_PATTERN, NAME_PATTERN
 from service.policies import repository, service
-from service.policies.schemas import PolicyCard, PolicySummary, StateView
+from service.policies.schemas import STATE_BODY, PolicyCard, PolicySummary, StateRead, StateView
 from service.requests import StrictRoute
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"], route_class=StrictRoute)
@@ -55,7 +59,30 @@ def get_policy_state(ref: PolicyRef, request: Request, database: TheDatabase, ca
         "today": view.today(),
         "columns": [asdict(column) for column in view.columns],
         "lines_key": view.lines_key,
+        "files": dict(view.state_files),
+        "options": dict(view.state_options),
     }
+
+
+@router.post("/{ref}/state", response_model=StateRead, openapi_extra={"requestBody": STATE_BODY})
+async def read_policy_state(ref: PolicyRef, request: Request, database: TheDatabase, caller: MayRead) -> dict[str, Any]:
+    """Make a state of files, such as CSV exports of stock and goods in transit; nothing is stored."""
+    form = await read_form(request)
+    return await run_in_threadpool(_state_of, ref, form, request, database)
+
+
+def _state_of(ref: str, form: Form, request: Request, database: Database) -> dict[str, Any]:
+    with database.read() as session:
+        key = service.get_key(session, ref)
+    view = request.app.state.served.get(key.id, key.artifact_digest).view
+    state = view.read_files(form.files, check_parts("a state", view.state_files, view.state_options, form))
+    try:
+        view.decode([state])  # what no single file can know is wrong
+    except InvalidInput as error:  # pointers say /row/…, and here is one row
+        raise InvalidInput(
+            [replace(issue, pointer=issue.pointer.removeprefix("/0")) for issue in error.issues]
+        ) from None
+    return {"state": state}
 
 
 @router.delete("/{ref}", status_code=204)

@@ -7,6 +7,19 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+STATE_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "additionalProperties": {"description": "One of the policy's `files`, or a word for an option."},
+            }
+        }
+    },
+}
+"""What `POST /v1/policies/{ref}/state` takes."""
+
 
 class PolicySummary(BaseModel):
     """A policy in a list."""
@@ -60,3 +73,11 @@ class StateView(BaseModel):
     today: dict[str, Any] = Field(description="The instance's own initial state: a valid `state`.")
     columns: list[dict[str, str]] = Field(description="Columns of a decision's lines: key, title, unit.")
     lines_key: str = Field(description="Where a decision keeps its lines.")
+    files: dict[str, str] = Field(description='Files a state can be made of; a name ending in "?" may be left out.')
+    options: dict[str, str] = Field(description="Words that set how the files are read.")
+
+
+class StateRead(BaseModel):
+    """A state made of files, ready for `recommend`."""
+
+    state: dict[str, Any]

@@ -130,3 +130,39 @@ def test_the_problem_lists_its_formats(client: httpx.Client) -> None:
     assert letter["files"] == {"document": "The document."}
     assert letter["optional_files"] == {"name": "Its name."}
     assert letter["options"] == {"fail": "How."}
+
+
+class TestStates:
+    """`POST /v1/policies/{ref}/state`: a state made of files."""
+
+    @pytest.fixture
+    def path(self, policy_id: str) -> str:
+        return f"/v1/policies/{policy_id}/state"
+
+    @pytest.fixture
+    def stock(self, today: dict[str, Any]) -> bytes:
+        rows = "".join(f"{node},{units}\n" for node, units in today["on_hand"].items())
+        return f"node,on_hand\n{rows}".encode()
+
+    def test_the_files_a_policy_reads_are_listed(self, client: httpx.Client, path: str) -> None:
+        shown = client.get(path).json()
+        assert "on_hand" in shown["files"]
+        assert "period" in shown["options"]
+
+    def test_a_state_of_files_can_be_asked(
+        self, client: httpx.Client, path: str, policy_id: str, stock: bytes, today: dict[str, Any]
+    ) -> None:
+        answer = client.post(path, files={"on_hand": ("stock.csv", stock)}, data={"period": "2"})
+        assert answer.status_code == 200, answer.text
+        state = answer.json()["state"]
+        assert (state["on_hand"], state["period"]) == (today["on_hand"], 2)
+        asked = client.post(f"/v1/policies/{policy_id}/recommend", json={"state": state})
+        assert asked.status_code == 200, asked.text
+
+    def test_what_is_wrong_is_named(self, client: httpx.Client, path: str, stock: bytes) -> None:
+        refused(client.post(path, data={"period": "2"}), 415, "unsupported-media-type")
+        refused(client.post(path, files={"moon": ("m", stock)}), 422, "invalid-input", "/moon")
+        late = client.post(path, files={"on_hand": ("s", stock)}, data={"period": "999"})
+        refused(late, 422, "invalid-input", "/period")
+        short = client.post(path, files={"on_hand": ("s", b"node,on_hand\n")})
+        assert "on_hand" in refused(short, 422, "invalid-input")

@@ -33,6 +33,9 @@ class NewsstandView(View):
     def today(self) -> dict[str, Any]:
         return {"stock": self.stand.stock}
 
+    def read_files(self, files: Mapping[str, bytes], options: Mapping[str, str]) -> dict[str, Any]:
+        raise InvalidInput([Issue("files", "error", "", "a stand's state is not read from files")])
+
     def decode(self, documents: Sequence[object]) -> tuple[Stock, Tensor]:
         issues: list[Issue] = []
         for row, document in enumerate(documents):
