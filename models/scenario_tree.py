@@ -72,21 +72,21 @@ def chain(stages: Sequence[LinearProgram], weights: Sequence[float] | Vector) ->
 def two_stage(
     stages: Sequence[LinearProgram],
     weights: Sequence[float] | Vector,
-    here: Indices,
+    here: Sequence[Indices],
     scenarios: int,
     probabilities: Vector | None = None,
+    committed: int = 1,
 ) -> ScenarioTree:
     """The extensive form of a two-stage program: decide now, then learn everything.
 
-    The first stage's columns `here` are shared by all scenarios; all else is decided knowing its scenario's whole path.
+    The columns `here` of the first `committed` stages are shared by all scenarios; all else is decided knowing its
+    scenario's whole path.
 
         min  c·x + Σ_k p_k Q(x, ω_k),   Q(x, ω) = the least cost of the other columns of all stages on path ω
 
     Source: Birge and Louveaux, Introduction to Stochastic Programming, ch. 2. Arguments and errors of `scenario_tree`.
     """
-    nothing = np.zeros(0, dtype=np.int64)
-    branching = [scenarios] + [1] * (len(stages) - 1)
-    return scenario_tree(stages, weights, [here] + [nothing] * (len(stages) - 1), branching, probabilities)
+    return scenario_tree(stages, weights, here, [scenarios] + [1] * (len(stages) - 1), probabilities, committed)
 
 
 def scenario_tree(
@@ -95,18 +95,21 @@ def scenario_tree(
     here: Sequence[Indices],
     branching: Sequence[int],
     probabilities: Vector | None = None,
+    committed: int = 1,
 ) -> ScenarioTree:
     """Join stages along a tree: in stage t every node of the stage before meets `branching[t]` outcomes of the noise.
 
-    The columns `here[t]` are decided before the outcome and shared by its branches. Rows that neither the noise nor
-    any other column enters are the same for all branches and stand once. Leaves are scenarios.
+    The columns `here[t]` are decided before the outcome and shared by its branches; in the first `committed` stages
+    they are shared by all nodes, as if nothing had been learned. Rows that neither the noise nor any other column
+    enters are the same for all that share and stand once. Leaves are scenarios.
 
     Args:
         stages: programs in order, as for `chain`.
         weights: one per stage, multiplying its costs (discount).
-        here: per stage the positions of columns decided before its noise; of no account where it branches into one.
+        here: per stage the positions of columns decided before its noise; of no account where nothing shares them.
         branching: outcomes per node, stage by stage.
         probabilities: of the leaves (K,), which sum to one; equal if None.
+        committed: stages whose decisions do not answer what was learned since the first.
 
     Raises:
         ValueError: no stage, a weight or a branching missing, neighbours whose states differ in number, or
@@ -125,7 +128,7 @@ def scenario_tree(
     chances = np.full(counts[-1], 1.0 / counts[-1]) if probabilities is None else np.asarray(probabilities, np.float64)
     if chances.shape != (counts[-1],) or (chances < 0).any() or abs(chances.sum() - 1) > 1e-9:
         raise ValueError(f"need {counts[-1]} probabilities that sum to one")
-    return _Tree(stages, here, branching, counts).joined(weights, chances)
+    return _Tree(stages, here, branching, counts, committed).joined(weights, chances)
 
 
 class _Tree:
@@ -137,13 +140,15 @@ class _Tree:
         here: Sequence[Indices],
         branching: Sequence[int],
         counts: npt.NDArray[np.int64],
+        committed: int,
     ) -> None:
         self.stages, self.branching, self.counts = stages, branching, counts
-        self.here = [shared if many > 1 else shared[:0] for shared, many in zip(here, branching, strict=True)]
-        groups = counts // np.asarray(branching)
+        self.groups = [1 if t < committed else int(counts[t]) // branching[t] for t in range(len(stages))]
+        alone = [int(count) == groups for count, groups in zip(counts, self.groups, strict=True)]
+        self.here = [shared[:0] if single else shared for shared, single in zip(here, alone, strict=True)]
         sizes = [
-            int(group) * len(shared) + int(count) * (len(stage.columns) - len(shared))
-            for stage, shared, group, count in zip(stages, self.here, groups, counts, strict=True)
+            groups * len(shared) + int(count) * (len(stage.columns) - len(shared))
+            for stage, shared, groups, count in zip(stages, self.here, self.groups, counts, strict=True)
         ]
         self.num_columns, self.num_states = sum(sizes), len(stages[0].states)
         self.num_noises = sum(int(count) * len(stage.noises) for stage, count in zip(stages, counts, strict=True))
@@ -164,27 +169,28 @@ class _Tree:
         return ScenarioTree(self._program(parts, np.concatenate(incoming)), first, paths)
 
     def _place(self, depth: int, stage: LinearProgram, incoming: Sequence[Indices], chance: Vector) -> list[_Part]:
-        shared, many = self.here[depth], self.branching[depth]
+        shared, groups, nodes = self.here[depth], self.groups[depth], int(self.counts[depth])
         private = np.setdiff1d(np.arange(len(stage.columns)), shared)
         entries = _Entries(stage)
-        every, own = np.arange(len(stage.rows)), entries.rows_touched_by(private)
+        alike = groups == len(incoming)  # all that share a decision come from the same state
+        every, own = np.arange(len(stage.rows)), entries.rows_touched_by(private, states=not alike)
         together = np.setdiff1d(every, own)
         parts = []
-        for group, states in enumerate(incoming):
-            columns = np.zeros(len(stage.columns), dtype=np.int64)
-            columns[shared] = self._take(len(shared))
-            for branch in range(many):
-                columns[private] = self._take(len(private))
-                struck = self.num_columns + self.num_states + self.noises + np.arange(len(stage.noises))
-                rows = every if branch == 0 else own
-                node = group * many + branch
-                placed = np.concatenate([columns, states, struck])
-                names = _Names(stage, f"@{depth}" + self._number(depth, node), shared, together)
-                if many > 1:
-                    names.shared_suffix = f"@{depth}" + (f"#{group}+" if len(incoming) > 1 else "")
-                parts.append(_Part(entries, chance[node], placed, rows, self.rows, names))
-                self.noises += len(stage.noises)
-                self.rows += len(rows)
+        columns = np.zeros(len(stage.columns), dtype=np.int64)
+        for node in range(nodes):
+            group, branch = divmod(node, nodes // groups)
+            if branch == 0:
+                columns[shared] = self._take(len(shared))
+            columns[private] = self._take(len(private))
+            struck = self.num_columns + self.num_states + self.noises + np.arange(len(stage.noises))
+            rows = every if branch == 0 else own
+            names = _Names(stage, f"@{depth}" + self._number(depth, node), shared, together)
+            if groups < nodes:
+                names.shared_suffix = f"@{depth}" + (f"#{group}+" if groups > 1 else "")
+            placed = np.concatenate([columns, incoming[node // self.branching[depth]], struck])
+            parts.append(_Part(entries, chance[node], placed, rows, self.rows, names))
+            self.noises += len(stage.noises)
+            self.rows += len(rows)
         return parts
 
     def _take(self, count: int) -> Indices:
@@ -239,9 +245,10 @@ class _Entries:
         block = sparse.hstack([stage.matrix, stage.state_matrix, stage.noise_matrix], format="coo")
         self.data, self.row, self.col = block.data, block.row.astype(np.int64), block.col
 
-    def rows_touched_by(self, columns: Indices) -> Indices:
-        """Rows that one of these columns or the noise enters."""
-        enters = np.isin(self.col, columns) | (self.col >= len(self.stage.columns) + len(self.stage.states))
+    def rows_touched_by(self, columns: Indices, states: bool) -> Indices:
+        """Rows that one of these columns or the noise enters, or (with `states`) the incoming state."""
+        n = len(self.stage.columns)
+        enters = np.isin(self.col, columns) | (self.col >= (n if states else n + len(self.stage.states)))
         return np.unique(self.row[enters & (self.data != 0)])
 
 

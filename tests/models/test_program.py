@@ -205,7 +205,7 @@ def kiosk_tree(branching: list[int], chances: np.ndarray | None = CHANCES) -> Sc
 
 
 def test_the_extensive_form_is_the_two_stage_program_written_by_hand() -> None:
-    tree = two_stage([kiosk_stage()] * 2, [1.0, 0.9], ORDER, 3, CHANCES)
+    tree = two_stage([kiosk_stage()] * 2, [1.0, 0.9], [ORDER, ORDER], 3, CHANCES)
     value, x = least(tree.program, np.array([1.0]), tree.noise_path([PATHS[:, :1], PATHS[:, 1:]]))
     # By hand: q, then per scenario kept, short, the second order, kept and short again.
     cost, rows, below, above = [2.0], [], [], []
@@ -236,7 +236,7 @@ def test_the_extensive_form_is_the_two_stage_program_written_by_hand() -> None:
 
 def test_one_scenario_is_the_chain() -> None:
     stages, weights = [kiosk_stage(), kiosk_stage(7.0)], [1.0, 0.9]
-    tree = two_stage(stages, weights, ORDER, 1)
+    tree = two_stage(stages, weights, [ORDER, ORDER], 1)
     whole = chain(stages, weights).program
     for name in ("cost", "lower", "upper", "row_lower", "row_upper", "outgoing"):
         np.testing.assert_array_equal(getattr(tree.program, name), getattr(whole, name))
@@ -252,8 +252,9 @@ def test_deciding_later_costs_no_more_and_deciding_at_once_no_less() -> None:
     noise = [paths[:, :1], paths[:, 1:]]
     hindsight = np.mean([least(chain([kiosk_stage()] * 2, [1.0, 0.9]).program, state, path)[0] for path in paths])
     trees = [kiosk_tree([4, 1], None), kiosk_tree([2, 2], None)]
-    two, many = (least(tree.program, state, tree.noise_path(noise))[0] for tree in trees)
-    assert hindsight < two - 0.1 < many - 0.2
+    blind = two_stage([kiosk_stage()] * 2, [1.0, 0.9], [ORDER, ORDER], 4, committed=2)
+    two, many, static = (least(tree.program, state, tree.noise_path(noise))[0] for tree in (*trees, blind))
+    assert hindsight < two - 0.1 < many - 0.2 < static - 0.3
     assert trees[1].paths[0].tolist() == [0, 2]
     # The second order is shared by both ends of a branch: by hand, one program for every first outcome.
     second = [scenario_tree([kiosk_stage()], [0.9], [ORDER], [2]) for _ in range(2)]
@@ -265,6 +266,33 @@ def test_deciding_later_costs_no_more_and_deciding_at_once_no_less() -> None:
         cost += (max(left, 0) + 10 * max(-left, 0) + 0.5 * demand) / 2
         cost += least(second[k].program, np.array([max(left, 0.0)]), later)[0] / 2
     assert many == pytest.approx(cost)
+
+
+def test_committed_decisions_are_the_same_in_every_scenario() -> None:
+    stages, weights = [kiosk_stage()] * 3, [1.0, 0.9, 0.8]
+    tree = two_stage(stages, weights, [ORDER] * 3, 3, CHANCES, committed=2)
+    free = two_stage(stages, weights, [ORDER] * 3, 3, CHANCES).program
+    # By hand: the free program with the second orders bound together.
+    seconds = [free.column(f"order@1#{k}") for k in range(3)]
+    tie = sparse.lil_array((2, len(free.columns)))
+    for row in range(2):
+        tie[row, seconds[row]], tie[row, seconds[row + 1]] = 1.0, -1.0
+    tied = replace(
+        free,
+        matrix=sparse.csc_array(sparse.vstack([free.matrix, tie])),
+        state_matrix=sparse.csc_array(sparse.vstack([free.state_matrix, sparse.csc_array((2, 1))])),
+        noise_matrix=sparse.csc_array(sparse.vstack([free.noise_matrix, sparse.csc_array((2, len(free.noises)))])),
+        row_lower=np.append(free.row_lower, [0.0, 0.0]),
+        row_upper=np.append(free.row_upper, [0.0, 0.0]),
+    )
+    noise = tree.noise_path([PATHS[:, :1], PATHS[:, 1:], PATHS[:, :1] + 1])
+    value, x = least(tree.program, np.array([1.0]), noise)
+    assert value == pytest.approx(least(tied, np.array([1.0]), noise)[0])
+    assert value > least(free, np.array([1.0]), noise)[0] + 0.01
+    assert x[tree.program.column("order@1")] > 0
+    assert len(tree.program.columns) == len(free.columns) - 2
+    # What is on the shelf differs from scenario to scenario: its limit stands for each.
+    assert tree.program.rows[tree.program.row("shelf@1#2")] == "shelf@1#2"
 
 
 def test_equal_chances_are_the_default_and_others_must_sum_to_one() -> None:
