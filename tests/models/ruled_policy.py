@@ -33,17 +33,18 @@ class RuledPolicy(Policy[NetworkState, Orders]):
 
     def coordinate(self, name: str, state: NetworkState) -> Floats:
         """One number of every row of the batch, by its name in `Case.state`."""
-        net = state.net_inventory[:, 0]
-        if name == "net":
+        kind, _, node = name.partition(" of ")
+        layout = self.simulator.layout
+        place = layout.index(node or "store")
+        net = state.net_inventory[:, place]
+        if kind == "net":
             return _numbers(net)
-        if name == "position":
-            return _numbers(net + state.pipeline.sum(1))
-        if name == "waiting":
+        if kind == "position":
+            return _numbers(net + state.pipeline[:, layout.target[layout.slot_lane] == place].sum(1))
+        if kind == "waiting":
             return _numbers(state.pipeline[:, 0])
-        if name == "warehouse":
-            return _numbers(state.net_inventory[:, self.simulator.layout.index("warehouse")])
         older = torch.cat((torch.zeros_like(net)[:, None], state.aging, net[:, None]), dim=1)  # cumulative by life
-        life = int(name.removeprefix("life "))
+        life = int(kind.removeprefix("life "))
         return _numbers(older[:, life] - older[:, life - 1])
 
 

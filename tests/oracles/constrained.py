@@ -33,8 +33,8 @@ class Case:
     """An instance, its least average cost, and the best orders.
 
     `state` names what `orders` looks at, in order: "position" (net inventory and all under way), "net" (net
-    inventory), "waiting" (under way on the first lane), "warehouse" (its stock), "life 1", "life 2", … (stock by
-    remaining life); `orders` gives a quantity for every lane of the document.
+    inventory), "waiting" (under way on the first lane), "life 1", "life 2", … (stock by remaining life), of the store
+    or, where it says so, "of" another node; `orders` gives a quantity for every lane of the document.
     """
 
     document: Document
@@ -119,7 +119,7 @@ def throughput_capacity() -> Case:
         ],
         "demand": {"process": "empirical", "nodes": ["store"], "history": history},
     }
-    return Case(document, found.cost, "value iteration over both stocks", ("warehouse", "net"), table(found))
+    return Case(document, found.cost, "value iteration over both stocks", ("net of warehouse", "net"), table(found))
 
 
 def minimum_order_backlogged() -> Case:
@@ -223,6 +223,42 @@ def fill_rate() -> Case:
     return Case(document, on_hand, "base stock that just meets the target (duality)", ("position",), base_stock(level))
 
 
+def fill_rate_two_stores() -> Case:
+    """Two stores with a supplier each and a target each: nothing ties them, so each keeps its own least base stock."""
+    means, stds, leads, targets, holding = (5.0, 8.0), (1.6, 3.0), (1, 2), (0.95, 0.85), (1.0, 0.5)
+    found = [
+        least_base_stock(clipped_normal(mean, std, 0.02), 0.02, lead, target)
+        for mean, std, lead, target in zip(means, stds, leads, targets, strict=True)
+    ]
+    node = {"kind": "store", "unmet_demand": "backlogged", "shortage_cost": 0.0}
+    document: Document = {
+        "problem": "inventory_network",
+        "name": "constrained",
+        "periods": 120,
+        "warmup_periods": 40,
+        "nodes": [
+            {"id": "supplier", "kind": "supplier"},
+            node | {"id": "store", "holding_cost": 1.0, "fill_rate_target": 0.95, "initial_on_hand": 11.0},
+            node | {"id": "other", "holding_cost": 0.5, "fill_rate_target": 0.85, "initial_on_hand": 24.0},
+        ],
+        "lanes": [
+            {"from": "supplier", "to": "store", "lead_time": 1},
+            {"from": "supplier", "to": "other", "lead_time": 2},
+        ],
+        "demand": {
+            "process": "normal",
+            "nodes": {"store": {"mean": 5.0, "std": 1.6}, "other": {"mean": 8.0, "std": 3.0}},
+        },
+    }
+    cost = sum(h * stock for h, (_, stock) in zip(holding, found, strict=True))
+
+    def orders(state: Sequence[Floats]) -> Sequence[Floats]:
+        return [np.clip(level - x, 0.0, None) for x, (level, _) in zip(state, found, strict=True)]
+
+    how = "each store's base stock that just meets its target (duality)"
+    return Case(document, cost, how, ("position", "position of other"), orders)
+
+
 def perishable(shelf_life: int, lead_time: int) -> Case:
     found = perishable_store(poisson(3.0, 1e-10), shelf_life, lead_time, 1.0, 9.0, 4.0, 8)
     node = LOST | {"shelf_life": shelf_life, "outdate_cost": 4.0}
@@ -264,6 +300,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "partial-backlog-at-once": partial_backlog_at_once,
     "partial-backlog": partial_backlog,
     "fill-rate": fill_rate,
+    "fill-rate-two-stores": fill_rate_two_stores,
     "perishable-2-at-once": lambda: perishable(2, 0),
     "perishable-2": lambda: perishable(2, 1),
     "perishable-3-at-once": lambda: perishable(3, 0),
