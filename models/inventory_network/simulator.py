@@ -9,6 +9,7 @@ Source: Alvo, Russo, Kanoria, Oh, Ma, arXiv 2306.11246, extended to any acyclic 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -59,8 +60,7 @@ class Demand(Tensors):
     delay: Float[Tensor, "batch stage random_lane"]  # u in [0, 1): goods of age a land if u < P(L = a | L ≥ a)
 
 
-@dataclass(frozen=True)
-class _Charge:
+class _Charge(NamedTuple):
     """Amounts and what a unit of each costs, and the node each belongs to."""
 
     amounts: Tensor  # (batch, k)
@@ -220,7 +220,7 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
             return post, self._costs(charged)
         counted = {
             "ordered": total(orders, self.target, self.num_nodes),
-            "in_transit": total(post.pipeline, self.post_target, self.num_nodes),
+            "under_way": total(post.pipeline, self.post_target, self.num_nodes),
         }
         return post, self._costs(charged, counted)
 
