@@ -23,6 +23,7 @@ def changed(path: list, value) -> dict:
     return document
 
 
+PROBABILITIES = "/lanes/1/random_lead_time/probabilities"
 REFUSED = [
     (["nodes", 1, "holding_cost"], -0.1, "/nodes/1/holding_cost"),
     (["nodes", 2, "shortage_cost"], float("nan"), "/nodes/2/shortage_cost"),
@@ -52,6 +53,33 @@ REFUSED = [
     (["demand", "process"], "magic", "/demand"),
     (["periods"], 0, "/periods"),
     (["name"], "../etc", "/name"),
+    (["start_date"], "2026-02-30", "/start_date"),
+    (["start_date"], "1 May", "/start_date"),
+    (["period_days"], 0, "/period_days"),
+    (["nodes", 2, "backlog_share"], 0.5, "/nodes/2/backlog_share"),
+    (["nodes", 2, "lost_sales_cost"], 0.5, "/nodes/2/lost_sales_cost"),
+    (["nodes", 2, "unmet_demand"], "partial", "/nodes/2/backlog_share"),
+    (["nodes", 2, "fill_rate_target"], 1.0, "/nodes/2/fill_rate_target"),
+    (["nodes", 1, "fill_rate_target"], 0.9, "/nodes/1/fill_rate_target"),
+    (["nodes", 1, "shelf_life"], 3, "/nodes/1/shelf_life"),
+    (["nodes", 2, "shelf_life"], 0, "/nodes/2/shelf_life"),
+    (["nodes", 2, "outdate_cost"], 1.0, "/nodes/2/outdate_cost"),
+    (["nodes", 2, "initial_expiring"], [1.0], "/nodes/2/initial_expiring"),
+    (["lanes", 1, "fixed_order_cost"], -1.0, "/lanes/1/fixed_order_cost"),
+    (["lanes", 1, "lot_multiple"], 0.0, "/lanes/1/lot_multiple"),
+    (["lanes", 1, "random_lead_time"], {"values": [1, 2], "probabilities": [0.5, 0.4]}, PROBABILITIES),
+    (["lanes", 1, "random_lead_time"], {"values": [1, 2], "probabilities": [1.0]}, PROBABILITIES),
+    (
+        ["lanes", 1, "random_lead_time"],
+        {"values": [2, 1], "probabilities": [0.5, 0.5]},
+        "/lanes/1/random_lead_time/values",
+    ),
+    (["lanes", 1, "random_lead_time"], {"values": [1, 3], "probabilities": [0.5, 0.5]}, "/lanes/1/lead_time"),
+    (
+        ["lanes", 1, "random_lead_time"],
+        {"values": [0, 2], "probabilities": [0.5, 0.5]},
+        "/lanes/1/random_lead_time/values/0",
+    ),
 ]
 
 
@@ -61,6 +89,41 @@ def test_a_broken_rule_names_its_field(path, value, where):
         PROBLEM.parse(changed(path, value))
     pointers = [issue.pointer for issue in caught.value.issues]
     assert where in pointers, pointers
+    assert all(issue.detail for issue in caught.value.issues)
+
+
+@pytest.mark.parametrize(
+    ("places", "where"),
+    [
+        ({("lanes", 1): {"minimum_order": 10.0, "lot_multiple": 4.0}}, "/lanes/1/minimum_order"),
+        ({("lanes", 1): {"minimum_order": 10.0, "capacity": 9.0}}, "/lanes/1/minimum_order"),
+        ({("lanes", 1): {"lot_multiple": 10.0, "capacity": 9.0}}, "/lanes/1/lot_multiple"),
+        ({("lanes", 1): {"minimum_order": 10.0}, ("nodes", 1): {"throughput_capacity": 9.0}}, "/lanes/1/minimum_order"),
+        ({("lanes", 1): {"minimum_order": 30.0}, ("nodes", 2): {"storage_capacity": 29.0}}, "/lanes/1/minimum_order"),
+        ({("lanes", 1): {"lot_multiple": 2.5}, (): {"integer_orders": True}}, "/lanes/1/lot_multiple"),
+        ({("lanes", 1): {"minimum_order": 2.5}, (): {"integer_orders": True}}, "/lanes/1/minimum_order"),
+        ({("nodes", 2): {"shelf_life": 2, "initial_expiring": [1.0, 1.0]}}, "/nodes/2/initial_expiring"),
+        ({("nodes", 2): {"shelf_life": 3, "initial_expiring": [6.0, 6.0]}}, "/nodes/2/initial_expiring"),
+        ({("lanes", 2): {"from": "s1"}, ("nodes", 2): {"shelf_life": 3}}, "/nodes/2/shelf_life"),
+        (
+            {
+                ("lanes", 1): {"random_lead_time": {"values": [1, 2], "probabilities": [0.5, 0.5]}},
+                (): {"receipt": "after_decision"},
+            },
+            "/lanes/1/random_lead_time",
+        ),
+    ],
+)
+def test_rules_that_do_not_fit_each_other_are_refused_with_the_field(places, where):
+    document = EXAMPLES["dc-two-stores"]()
+    for path, fields in places.items():
+        place = document
+        for key in path:
+            place = place[key]
+        place |= fields
+    with pytest.raises(InvalidInput) as caught:
+        PROBLEM.parse(document)
+    assert [issue.pointer for issue in caught.value.issues] == [where]
     assert all(issue.detail for issue in caught.value.issues)
 
 
