@@ -63,6 +63,7 @@ class TrainRequest:
     checkpoint: Mapping[str, Any] | None = None  # what `on_checkpoint` was last given, to resume from
     warm_start: Mapping[str, Tensor] | None = None  # weights to start from
     also: tuple[Instance, ...] = ()  # other instances of the problem to train on at the same time
+    prices: Mapping[str, float] = field(default_factory=dict)  # constraint → price of a unit of slack to start from
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class TrainResult:
     iterations: int
     seconds: float
     stopped_by: Literal["finished", "time_limit", "request"]
+    # Constraint in expectation → its price [money/unit of slack], slack on validation scenarios and tolerance.
+    constraints: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ class Solver:
     refuses: Callable[[Problem, Instance, Any], list[Issue]] = field(default=lambda problem, instance, config: [])
     # What stands against one policy for several instances at once; pointers into the config.
     refuses_several: Callable[[Problem, tuple[Instance, ...], Any], list[Issue]] = field(default=one_instance_only)
+    quick: Mapping[str, Any] = field(default_factory=dict)  # a config that is done in a moment: to show that it works
     source: str = ""  # the paper
 
     def reasons_against(self, problem: Problem) -> list[str]:
