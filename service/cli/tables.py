@@ -54,13 +54,64 @@ def _gap(row: Mapping[str, Any], bound: Mapping[str, Any]) -> str:
     return f"{share:.2%}" if share < 10 else "> 1000%"  # a bound near nothing says nothing as a percentage
 
 
+PLACES_SHOWN = 30
+_OF_PLACES = (  # key, heading, whether it is a share
+    ("mean_on_hand", "on hand", False),
+    ("fill_rate", "fill rate", True),
+    ("mean_outdated", "outdated", False),
+    ("holding", "holding cost", False),
+    ("shortage", "shortage cost", False),
+    ("lost_sales", "lost sales cost", False),
+)
+
+
+def places_table(certificate: Mapping[str, Any]) -> Table | None:
+    """Service and cost by place of the certified policy; None where the problem has no places."""
+    places: Mapping[str, Mapping[str, float]] = certificate["policy"].get("places") or {}
+    columns = [c for c in _OF_PLACES if any(c[0] in figures for figures in places.values())]
+    if not columns:
+        return None
+    table = plain_table()
+    table.add_column("place", no_wrap=True)
+    for _, heading, _ in columns:
+        table.add_column(heading, justify="right")
+    for name, figures in list(places.items())[:PLACES_SHOWN]:
+        cells = [_figure(figures.get(key), share) for key, _, share in columns]
+        table.add_row(plain(name), *cells)
+    left = len(places) - PLACES_SHOWN
+    table.caption = "quantities per stage, costs per scenario" + (
+        f"; {left} more in the certificate" if left > 0 else ""
+    )
+    return table
+
+
+def _figure(value: float | None, share: bool) -> str:
+    if value is None:
+        return ""
+    return f"{value:.1%}" if share else f"{value:,.3f}"
+
+
+def targets_lines(certificate: Mapping[str, Any]) -> list[str]:
+    """A line for every service target: kept, or missed and by how much."""
+    lines = []
+    for target in certificate["policy"].get("targets") or []:
+        name = plain(target["name"].replace("_", " ").replace("/", " of "))
+        low, high = target["ci95"]
+        state = "[green]kept[/green]" if target["met"] else "[red]missed[/red]"
+        lines.append(f"{name}: {state} (short by {target['slack']:.4g} a stage, 95 %: {low:.4g} to {high:.4g})")
+    return lines
+
+
 def verdict(certificate: Mapping[str, Any]) -> str:
     """One sentence on what the certificate shows."""
     if not certificate["rules"]:
         return "No classical rule was compared" + (
             ", only the bound." if certificate["bound"] else ", and no bound found."
         )
-    best = certificate["rules"][0]  # cheapest first
+    if certificate.get("missed_targets"):
+        names = ", ".join(name.replace("_", " ").replace("/", " of ") for name in certificate["missed_targets"])
+        return f"The policy misses its target ({names}): do not use it as it is."
+    best = certificate["rules"][0]  # cheapest first, those that keep their targets before those that do not
     name, wins = best["name"].replace("_", " "), best["paired_difference"]["wins"]
     if not certificate["recommended_for_use"]:
         return f"The policy does not beat the best classical rule, {name}: use that rule instead."

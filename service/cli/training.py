@@ -12,7 +12,7 @@ from service.cli.console import CommandError, emit, err, out, plain, refuse, rep
 from service.cli.documents import choose_solver, parse_config, parse_duration, read_instance
 from service.cli.options import ARTIFACTS, JsonOption, OutOption, SeedOption
 from service.cli.progress import RunDisplay, run_callbacks
-from service.cli.tables import certificate_table, verdict
+from service.cli.tables import certificate_table, places_table, targets_lines, verdict
 from solvers.core import Diverged, InnerSolveError, Solver, TrainRequest
 
 if TYPE_CHECKING:
@@ -98,6 +98,11 @@ def _report(outcome: TrainingOutcome, root: Path, as_json: bool) -> None:
     effort = f"{training['iterations']:,} iterations in {training['seconds']:.0f} s on {training['device']}"
     out.print(f"\n{artifact.solver} ({artifact.family}): {effort}, {training['stopped_by'].replace('_', ' ')}\n")
     out.print(certificate_table(artifact.certificate, f"{artifact.solver} ({artifact.family})"))
+    places = places_table(artifact.certificate)
+    if places is not None:
+        out.print(places)
+    for line in targets_lines(artifact.certificate):
+        out.print(line)
     out.print(verdict(artifact.certificate))
     if rule:
         out.print(f"that rule: {folder_of(root, rule)}", soft_wrap=True)

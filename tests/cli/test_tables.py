@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from service.cli.tables import certificate_table, verdict
+from service.cli.tables import certificate_table, places_table, targets_lines, verdict
 
 
 def row(cost: float, **more: Any) -> dict[str, Any]:
@@ -76,3 +76,41 @@ def test_without_a_bound_there_is_no_gap() -> None:
 )
 def test_the_verdict_says_what_the_certificate_shows(document: dict[str, Any], words: str) -> None:
     assert words in verdict(document)
+
+
+class TestPlacesAndTargets:
+    def with_places(self, count: int = 2) -> dict[str, Any]:
+        document = certificate(110.0, 120.0, 100.0)
+        figures = {"mean_on_hand": 4.5, "fill_rate": 0.951, "holding": 12.0}
+        document["policy"]["places"] = {f"s{k}": figures for k in range(count)}
+        return document
+
+    def text(self, table: Any) -> str:
+        console = Console(file=io.StringIO(), width=120)
+        console.print(table)
+        found: str = console.file.getvalue()  # type: ignore[attr-defined]
+        return found
+
+    def test_each_place_has_its_service_and_cost(self) -> None:
+        text = self.text(places_table(self.with_places()))
+        for words in ("s0", "s1", "4.500", "95.1%", "12.000", "holding cost"):
+            assert words in text
+        assert "outdated" not in text
+
+    def test_many_places_are_cut_and_said_to_be(self) -> None:
+        text = self.text(places_table(self.with_places(35)))
+        assert "s29" in text
+        assert "s30" not in text
+        assert "5 more in the certificate" in text
+
+    def test_without_places_there_is_no_table(self) -> None:
+        assert places_table(certificate(110.0, 120.0, 100.0)) is None
+
+    def test_targets_say_whether_they_are_kept(self) -> None:
+        document = certificate(110.0, 120.0, 100.0)
+        missed = {"name": "fill_rate/s1", "slack": 0.25, "ci95": [0.2, 0.3], "met": False}
+        document["policy"]["targets"] = [missed, missed | {"name": "fill_rate/s2", "met": True}]
+        first, second = targets_lines(document)
+        assert first.startswith("fill rate of s1: [red]missed")
+        assert second.startswith("fill rate of s2: [green]kept")
+        assert "misses its target (fill rate of s1)" in verdict(document | {"missed_targets": ["fill_rate/s1"]})
