@@ -1,18 +1,18 @@
-"""The proof a policy carries: its cost on unseen scenarios beside the classical rules and a lower bound."""
+"""The proof a policy carries: its cost on unseen scenarios beside the classical rules and lower bounds."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.core import Instance, Problem
+from models.core import BoundMethod, BoundValue, Instance, Problem
 from solvers.bounds import Hindsight
-from solvers.core import Callbacks
+from solvers.core import Callbacks, InnerSolveError
 from solvers.evaluation import (
     Z95,
     Floats,
@@ -20,6 +20,7 @@ from solvers.evaluation import (
     Scenarios,
     compare,
     estimate,
+    missed,
     paired_difference,
     performance,
 )
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
     from models.dynamics import Policy, Simulator
 
 BOUND_BLOCK = 64  # scenarios bounded between looks at the clock
+BOUNDED_SCENARIOS = 4096  # at most
 MEANINGFUL_BOUND = 0.01  # share of the policy's cost below which a bound gives no relative gap
 BOUND_ERROR = 5e-4  # relative standard error of the gap at which the bound stops
+LEAST_SECONDS = 2.0  # [s] that perfect information gets in any case
+BEYOND_CHANCE = 4.0  # standard errors by which a policy may cost less than a bound before that bound is not believed
+FEW_PLACES = 200  # up to which every rule's figures by place are kept; beyond, only the policy's
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,30 @@ class Bound:
     values: Floats  # (scenario,) [money]
 
 
+@dataclass(frozen=True)
+class KnownBound:
+    """A lower bound that comes as a value: computed, or sampled on scenarios of its own."""
+
+    kind: str
+    bound: BoundValue
+    exact: bool = False  # the bound is the optimum
+
+
+@dataclass
+class BoundsFound:
+    """Lower bounds of one instance, and why other methods gave none."""
+
+    bounds: list[Bound | KnownBound] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)  # method → why it gave no bound
+    failed: set[str] = field(default_factory=set)  # methods that fit and yet gave no bound
+
+    @property
+    def note(self) -> str | None:
+        """The reasons in one sentence, where no bound was found or one that was expected failed; else None."""
+        told = self.reasons if not self.bounds else {k: v for k, v in self.reasons.items() if k in self.failed}
+        return "; ".join(f"{kind}: {reason}" for kind, reason in told.items()) or None
+
+
 def certify(
     problem: Problem,
     instance: Instance,
@@ -48,10 +77,12 @@ def certify(
     callbacks: Callbacks,
     scenarios: int | None = None,
     seconds: float = math.inf,
+    known_bounds: Sequence[KnownBound] = (),
 ) -> tuple[dict[str, Any], dict[str, Sample]]:
     """The certificate of the first of `policies` against the others, and every policy's sample.
 
-    `seconds` is shared equally between the simulations and the bound.
+    `seconds` is shared equally between the simulations and the bounds. `known_bounds` were computed before and compete
+    with those found here.
     """
     simulator = problem.simulator(instance)
     samples = compare(
@@ -64,8 +95,9 @@ def certify(
         lambda fraction: callbacks.on_phase("evaluation", fraction),
     )
     own, *others = samples
-    bound = bound_on(problem, instance, simulator, samples[own].total, seed, callbacks, seconds / 2)
-    document = certificate_document(simulator, samples, own, others, bound, seed)
+    found = find_bounds(problem, instance, simulator, samples[own].total, seed, callbacks, seconds / 2)
+    found.bounds += known_bounds
+    document = certificate_document(simulator, samples, own, others, found, seed)
     return document, samples
 
 
@@ -74,37 +106,74 @@ def certificate_document(
     samples: Mapping[str, Sample],
     own: str,
     others: list[str],
-    bound: Bound | None,
+    found: BoundsFound,
     seed: int,
 ) -> dict[str, Any]:
-    """The certificate as the policy's card shows it."""
+    """The certificate as the policy's card shows it.
+
+    Rules that keep all targets come first, cheapest first; one that misses a target is no alternative to a policy that
+    does not.
+    """
     mean, _ = estimate(samples[own].total)
+    short = {name: missed(simulator, samples[name]) for name in samples}
+    few = len(simulator.places) <= FEW_PLACES
     rules = [
         {"name": name}
-        | performance(simulator, samples[name])
+        | performance(simulator, samples[name], with_places=few)
         | {"paired_difference": paired_difference(samples[name].total, samples[own].total)}
-        for name in others
+        for name in sorted(others, key=lambda name: (bool(short[name]), estimate(samples[name].total)[0]))
     ]
-    rules.sort(key=lambda entry: entry["mean_cost"])
+    rivals = [rule for rule in rules if not short[rule["name"]]]
+    better = _better_rule(rivals, bool(short[own]))
     document: dict[str, Any] = {
         "scenarios": len(samples[own].total),
         "scenario_seed": seed,
         "policy": performance(simulator, samples[own]),
         "rules": rules,
         "bound": None,
+        "bounds": [],
+        "bound_note": found.note,
         "gap": None,
         "gap_ci95": None,
         # Equal within the interval is not worse: a rule is preferred only when it is surely cheaper.
-        "beats_best_rule": rules[0]["mean_cost"] > mean if rules else None,
-        "recommended_for_use": not rules or rules[0]["paired_difference"]["ci95"][1] >= 0,
+        "beats_best_rule": not short[own] and all(rule["mean_cost"] > mean for rule in rivals) if rules else None,
+        "better_rule": better,
+        "recommended_for_use": better is None and not short[own],
+        "missed_targets": short[own],
     }
-    if bound is not None:
-        entry = bound_document(simulator, samples[own].total, bound)
-        document["bound"] = entry
-        margin = Z95 * entry.pop("gap_error")
-        gap = document["gap"] = relative_gap(mean, entry["value"])
-        document["gap_ci95"] = None if gap is None else [gap - margin, gap + margin]
+    _add_bounds(document, simulator, samples[own].total, found)
     return document
+
+
+def _better_rule(rivals: list[dict[str, Any]], misses: bool) -> str | None:
+    """The cheapest rule that keeps its targets, if the policy misses one or surely costs more."""
+    if not rivals:
+        return None
+    surely_cheaper = rivals[0]["paired_difference"]["ci95"][1] < 0
+    return rivals[0]["name"] if misses or surely_cheaper else None
+
+
+def _add_bounds(
+    document: dict[str, Any], simulator: Simulator[Any, Any, Any, Any], totals: Floats, found: BoundsFound
+) -> None:
+    """All bounds, the tightest first and as the one the gap is measured to."""
+    mean, error = estimate(totals)
+    entries = [bound_document(simulator, totals, bound) for bound in found.bounds]
+    believed = []
+    for entry in entries:
+        slack = BEYOND_CHANCE * math.hypot(error, entry["standard_error"])
+        if entry["value"] > mean + slack:
+            entry["note"] = "the policy costs less: what this bound rests on does not hold for the reported stages"
+        else:
+            believed.append(entry)
+    entries.sort(key=lambda entry: ("note" in entry, -entry["value"]))
+    margins = {entry["kind"]: Z95 * entry.pop("gap_error") for entry in entries}
+    document["bounds"] = [dict(entry) for entry in entries]
+    if believed:
+        tightest = document["bound"] = dict(entries[0])
+        gap = document["gap"] = relative_gap(mean, tightest["value"])
+        margin = margins[tightest["kind"]]
+        document["gap_ci95"] = None if gap is None else [gap - margin, gap + margin]
 
 
 def relative_gap(mean: float, bound: float) -> float | None:
@@ -112,7 +181,31 @@ def relative_gap(mean: float, bound: float) -> float | None:
     return (mean - bound) / abs(bound) if abs(bound) >= MEANINGFUL_BOUND * abs(mean) else None
 
 
-def bound_document(simulator: Simulator[Any, Any, Any, Any], totals: Floats, bound: Bound) -> dict[str, Any]:
+def bound_document(
+    simulator: Simulator[Any, Any, Any, Any], totals: Floats, bound: Bound | KnownBound
+) -> dict[str, Any]:
+    """A bound as certificates show it, with the standard error of the relative gap (`gap_error`)."""
+    if isinstance(bound, Bound):
+        return _sampled_document(simulator, totals, bound)
+    stages = simulator.num_stages - simulator.first_reported_stage
+    value = bound.bound.value_per_stage * stages
+    error = bound.bound.standard_error * stages
+    mean, mean_error = estimate(totals)
+    # The gap's error when policy and bound do not share scenarios: of (mean − value) / |value|.
+    spread = math.hypot(mean_error, error * abs(mean) / max(abs(value), 1e-12))
+    return {
+        "kind": bound.kind,
+        "exact": bound.exact,
+        "value": value,
+        "value_per_stage": bound.bound.value_per_stage,
+        "standard_error": error,
+        "scenarios": None,
+        "details": dict(bound.bound.details),
+        "gap_error": spread / max(abs(value), 1e-12),
+    }
+
+
+def _sampled_document(simulator: Simulator[Any, Any, Any, Any], totals: Floats, bound: Bound) -> dict[str, Any]:
     """The bound's mean, with the policy's cost on the same scenarios as control variate.
 
     value = mean over all scenarios of the policy − mean over the bounded ones of (policy − bound): unbiased, and far
@@ -124,12 +217,75 @@ def bound_document(simulator: Simulator[Any, Any, Any, Any], totals: Floats, bou
     value = mean - difference
     return {
         "kind": bound.kind,
+        "exact": False,
         "value": value,
         "value_per_stage": value / (simulator.num_stages - simulator.first_reported_stage),
         "standard_error": math.hypot(error, mean_error),
         "scenarios": count,
         "gap_error": error / max(abs(value), 1e-12),
     }
+
+
+def find_bounds(
+    problem: Problem,
+    instance: Instance,
+    simulator: Simulator[Any, Any, Any, Any],
+    totals: Floats,
+    seed: int,
+    callbacks: Callbacks,
+    seconds: float,
+) -> BoundsFound:
+    """The problem's own bounds in at most half of `seconds`, then perfect information unless the optimum is known."""
+    found = BoundsFound()
+    started = time.monotonic()
+    callbacks.on_phase("bound", 0.0)
+    if not callbacks.should_stop():
+        stop = _out_of_time(started + seconds / 2, callbacks.should_stop)
+        for method in problem.bounds:
+            _compute(method, instance, stop, found)
+    callbacks.on_phase("bound", 0.5)
+    if any(isinstance(bound, KnownBound) and bound.exact for bound in found.bounds):
+        return found
+    left = max(seconds - (time.monotonic() - started), 0.0)
+    try:
+        sampled = bound_on(problem, instance, simulator, totals, seed, callbacks, left)
+    except (InnerSolveError, ValueError) as error:  # unbounded, unsolvable, or an instance without a program
+        found.reasons["perfect_information"] = str(error)
+        found.failed.add("perfect_information")
+        return found
+    if sampled is not None:
+        found.bounds.append(sampled)
+    elif problem.program is None:
+        found.reasons["perfect_information"] = "the problem has no algebraic program"
+    else:
+        found.reasons["perfect_information"] = "stopped before two scenarios were solved"
+        found.failed.add("perfect_information")
+    return found
+
+
+def _compute(method: BoundMethod, instance: Instance, should_stop: Callable[[], bool], found: BoundsFound) -> None:
+    reason = method.refuses(instance)
+    if reason is not None:
+        found.reasons[method.name] = reason
+        return
+    stopped: list[bool] = []
+
+    def stop() -> bool:
+        stopped.append(should_stop())
+        return stopped[-1]
+
+    try:
+        value = method.value(instance, stop)
+    except ValueError as error:
+        found.reasons[method.name] = str(error)
+        found.failed.add(method.name)
+        return
+    # Cut short, a method for the optimum gives a bound and no more.
+    found.bounds.append(KnownBound(method.name, value, method.exact and not any(stopped)))
+
+
+def _out_of_time(deadline: float, should_stop: Callable[[], bool]) -> Callable[[], bool]:
+    return lambda: should_stop() or time.monotonic() > deadline
 
 
 def bound_on(
@@ -141,25 +297,31 @@ def bound_on(
     callbacks: Callbacks,
     seconds: float,
 ) -> Bound | None:
-    """The perfect-information bound on the first scenarios of the stream, until the gap is well known or time is up."""
+    """The perfect-information bound on the first scenarios of the stream, until the gap is well known or time is up.
+
+    Raises:
+        InnerSolveError: a scenario's program has no optimum. NoProgram: the instance has no program.
+    """
     if problem.program is None or callbacks.should_stop():
         return None
-    chunk = next(iter(Scenarios(simulator, seed, min(len(totals), 4096))))
+    chunk = next(iter(Scenarios(simulator, seed)))
     found: list[Floats] = []
     quiet = Callbacks(should_stop=callbacks.should_stop)
     started = time.monotonic()
-    done, wanted = 0, min(len(totals), chunk.state.batch)
+    done, wanted = 0, min(len(totals), chunk.state.batch, BOUNDED_SCENARIOS)
     hindsight = Hindsight(problem, instance, simulator)
     while done < wanted and not callbacks.should_stop():
         rows = slice(done, min(done + BOUND_BLOCK, wanted))
-        found.append(hindsight.bounds(chunk.state.rows(rows), chunk.noise.rows(rows), quiet))
+        left = max(seconds, LEAST_SECONDS) - (time.monotonic() - started)
+        limit = max(left, 0.0) if math.isfinite(left) else None
+        found.append(hindsight.bounds(chunk.state.rows(rows), chunk.noise.rows(rows), quiet, limit))
         done += len(found[-1])
-        if done < rows.stop:  # asked to stop
+        if done < rows.stop:  # asked to stop, or out of time
             break
         values = np.concatenate(found)
         _, error = estimate(totals[:done] - values)
         tight = done >= 4 * BOUND_BLOCK and error <= BOUND_ERROR * abs(float(values.mean()))
-        callbacks.on_phase("bound", done / wanted)
+        callbacks.on_phase("bound", 0.5 + 0.5 * done / wanted)
         if tight or time.monotonic() - started > seconds:
             break
-    return Bound("perfect_information", np.concatenate(found)) if done else None
+    return Bound("perfect_information", np.concatenate(found)) if done > 1 else None

@@ -27,6 +27,7 @@ CHUNK = 4096  # scenarios drawn, and at most simulated, together
 CHUNK_ENTRIES = 20_000_000  # numbers in the noise of a chunk: large networks are drawn in smaller ones
 FIRST_SLICE = 64  # scenarios simulated before the clock is looked at
 LEAST_SCENARIOS = 1024  # from which a mean may count as known
+MOMENT = 5.0  # [s] that may be spent in any case to get as many
 SERIES_SCENARIOS = 4096  # for which stage series are kept
 QUICK_SHARE = 0.02  # share of the time up to which the next slice is eight times as large, not twice
 MAX_SCENARIOS = 65_536
@@ -87,7 +88,8 @@ def chunk_size(simulator: Simulator[Any, Any, Any, Any]) -> int:
     one = simulator.sample(1, torch.Generator().manual_seed(0))
     entries = max(sum(value.numel() for value in vars(one).values()), 1)
     fitting = max(CHUNK_ENTRIES // entries, FIRST_SLICE)
-    return min(CHUNK, 1 << (fitting.bit_length() - 1))
+    largest: int = 1 << (fitting.bit_length() - 1)
+    return min(CHUNK, largest)
 
 
 def roll_out(
@@ -101,7 +103,7 @@ def roll_out(
     state = chunk.state
     total = torch.zeros(state.batch, dtype=torch.float64)
     rows = max(SERIES_SCENARIOS - sample.count, 0)  # whose series are kept
-    series: dict[str, Tensor] = {}
+    series: dict[str, list[Tensor]] = {}
     slacks: dict[str, Tensor] = {}
     weight = 1.0
     with torch.no_grad():
@@ -128,8 +130,9 @@ def roll_out(
     sample.totals.append(total.numpy())
     for name, value in slacks.items():
         sample.slacks.setdefault(name, []).append(value.numpy())
-    for name, value in series.items():
-        sample.series[name] = torch.cat((sample.series[name], value)) if name in sample.series else value
+    for name, columns in series.items():
+        paths = torch.stack(columns, 1)
+        sample.series[name] = torch.cat((sample.series[name], paths)) if name in sample.series else paths
 
 
 def check_feasible(simulator: Simulator[Any, Any, Any, Any], state: Any, decision: Any, stage: Any) -> None:
@@ -161,12 +164,11 @@ def _add_places(sample: Sample, places: Mapping[str, Tensor], components: Mappin
 
 
 def _add_series(
-    series: dict[str, Tensor], components: Mapping[str, Tensor], quantities: Mapping[str, Tensor], rows: int
+    series: dict[str, list[Tensor]], components: Mapping[str, Tensor], quantities: Mapping[str, Tensor], rows: int
 ) -> None:
     named = {**quantities, "cost": torch.stack([value.double() for value in components.values()]).sum(0)}
     for name, value in named.items():
-        column = value[:rows].float().reshape(-1, 1)
-        series[name] = torch.cat((series[name], column), 1) if name in series else column
+        series.setdefault(name, []).append(value[:rows].float())
 
 
 def estimate(values: Floats) -> tuple[float, float]:
@@ -181,7 +183,7 @@ def interval(mean: float, error: float) -> list[float]:
 
 
 def performance(simulator: Simulator[Any, Any, Any, Any], sample: Sample, with_places: bool = True) -> dict[str, Any]:
-    """A policy's entry in a certificate: mean cost with its interval, components, service, figures by place, targets."""
+    """A policy's entry in a certificate: mean cost with interval, components, service, figures by place, targets."""
     mean, error = estimate(sample.total)
     stages = simulator.num_stages - simulator.first_reported_stage
     count = len(sample.total)
@@ -269,9 +271,9 @@ def compare(
     """Every policy on the same scenarios.
 
     With `scenarios` their number is fixed; without, it grows until every mean is known to 0.1 %, at most 65,536, or
-    until `seconds` are about to be up. A few scenarios are simulated first, then ever more at a time, so that policies
-    that think for long before each decision keep to the time as well. Which scenarios come first depends on the seed
-    alone.
+    until `seconds` are about to be up (though five seconds may be spent on the first thousand in any case). A few
+    scenarios are simulated first, then ever more at a time, so that policies that think for long before each decision
+    keep to the time as well. Which scenarios come first depends on the seed alone.
     """
     samples = {name: Sample() for name in policies}
     wanted = scenarios or MAX_SCENARIOS
@@ -286,12 +288,16 @@ def compare(
                 roll_out(simulator, policy, part, samples[name])
             done, start = done + rows.stop - start, rows.stop
             on_progress(done / wanted)
-            if done >= wanted or should_stop() or (scenarios is None and precise_enough(samples)):
+            spent = max(time.monotonic() - started, 1e-9)
+            # Who asks for a stop, or has no time, still gets figures that mean something, if they come in a moment.
+            hasty = done < LEAST_SCENARIOS and spent < MOMENT
+            if done >= wanted or (should_stop() and not hasty) or (scenarios is None and precise_enough(samples)):
                 return samples
-            spent = time.monotonic() - started
             size = min(size * (8 if spent <= QUICK_SHARE * seconds else 2), CHUNK)
             if scenarios is None:
-                size = min(size, int((seconds - spent) / spent * done) if math.isfinite(seconds) else size)
+                hurried = hasty and spent > seconds / 2
+                size = int(min(size, (max(seconds, MOMENT if hurried else 0.0) - spent) / spent * done))
+                size = min(size, LEAST_SCENARIOS - done) if hurried else size
                 if size < 1:
                     return samples
     raise AssertionError("the scenario stream is endless")

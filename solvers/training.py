@@ -152,10 +152,10 @@ def _training_range(request: TrainRequest, policy: Policy[Any, Any]) -> dict[str
 def _better_rule(
     request: TrainRequest, certificate: dict[str, Any], rules: Sequence[TunedRule]
 ) -> PolicyArtifact | None:
-    """The cheapest rule as a policy of its own, when it is surely cheaper than the trained policy."""
-    if not certificate["rules"] or certificate["rules"][0]["paired_difference"]["ci95"][1] >= 0:
+    """The rule that the certificate says is surely better than the trained policy, as a policy of its own."""
+    best = certificate["better_rule"]
+    if best is None:
         return None
-    best = certificate["rules"][0]["name"]
     rule = next(rule for rule in rules if rule.family == best)
     others = [entry for entry in certificate["rules"] if entry["name"] != best]
     own = next(entry for entry in certificate["rules"] if entry["name"] == best)
@@ -168,7 +168,9 @@ def _better_rule(
         "gap": gap,
         "gap_ci95": None,
         "beats_best_rule": True,
+        "better_rule": None,
         "recommended_for_use": True,
+        "missed_targets": [],
     }
     config = RULE_CONFIG.model_copy(update={"family": best})
     return _package(HDPO, replace(request, config=config), rule.result, document)
@@ -200,7 +202,7 @@ def run_evaluation(
     own = next(iter(policies))
     entries = [{"name": own} | document.pop("policy"), *document.pop("rules")]
     document["policies"] = entries
-    for key in ("beats_best_rule", "recommended_for_use"):
+    for key in ("beats_best_rule", "better_rule", "recommended_for_use", "missed_targets"):
         del document[key]
     return EvaluationDocument(document, {name: quantile_paths(sample) for name, sample in samples.items()})
 

@@ -63,7 +63,7 @@ class TestAStop:
         def certify(problem, instance, policies, *_, **__):
             judged.append(True)
             dearer = {"name": "base_stock", "mean_cost": 9.0, "paired_difference": {"ci95": [3.0, 5.0]}}
-            return {"rules": [dearer], "bound": None, "recommended_for_use": True}, {}
+            return {"rules": [dearer], "bound": None, "better_rule": None, "recommended_for_use": True}, {}
 
         monkeypatch.setattr("solvers.training.certify", certify)
         done = outcome(Callbacks(should_stop=lambda: bool(judged)), seconds=3.0)
