@@ -249,13 +249,17 @@ class HotProgram:
         kept.col_status, kept.row_status, kept.valid = list(last.col_status), list(last.row_status), True
         return kept
 
+    def forget(self) -> None:
+        """Start the next solve afresh, as if nothing had been solved yet."""
+        self._check(self._highs.clearSolver(), "forget what was solved")
+
     def start_from(self, basis: highspy.HighsBasis) -> None:
         """Start the next solve from a basis instead of the last one.
 
         Where optima are many, the one found depends on where the search started: from the same basis it is the same
         one, whatever was solved before.
         """
-        self._check(self._highs.clearSolver(), "forget what was solved")  # its random numbers and edge weights too
+        self.forget()  # its random numbers and edge weights count too
         self._check(self._highs.setBasis(basis), "start from a basis")
 
     def _duals(self) -> highspy.HighsSolution:

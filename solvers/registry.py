@@ -10,9 +10,18 @@ from models.lazy import plugins
 from solvers.bounds import DETERMINISTIC, PERFECT_INFORMATION
 from solvers.core import Solver
 from solvers.hdpo import HDPO
+from solvers.rolling_horizon import ROLLING_DETERMINISTIC, ROLLING_TWO_STAGE
 
 _SOLVERS: dict[str, Solver] = {
-    solver.name: solver for solver in (HDPO, PERFECT_INFORMATION, DETERMINISTIC, *plugins("HERENOW_SOLVERS", Solver))
+    solver.name: solver
+    for solver in (
+        HDPO,
+        ROLLING_DETERMINISTIC,
+        ROLLING_TWO_STAGE,
+        PERFECT_INFORMATION,
+        DETERMINISTIC,
+        *plugins("HERENOW_SOLVERS", Solver),
+    )
 }
 
 

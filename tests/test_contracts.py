@@ -98,7 +98,7 @@ def test_every_solver_serves_the_problem_or_says_why_not(problem, solver):
         assert result.status == "optimal"
         assert result.document
         return
-    config = solver.config(iterations=2)
+    config = solver.config(**solver.quick)
     request = TrainRequest(problem, instance, config, 1)
     artifact = run_training(solver, request, Callbacks(), job_seconds=4.0).artifact
     assert artifact.certificate["policy"]["mean_cost"] == pytest.approx(

@@ -1,0 +1,233 @@
+"""Policies that plan: one program per stage, solved from the state at hand; its first decision is carried out.
+
+See `solvers.rolling_horizon` for the equations; torch is imported here and not there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+
+from models.core import Instance, Problem
+from models.dynamics import Policy, Simulator, Stage
+from solvers.core import InnerSolveError
+
+if TYPE_CHECKING:
+    import highspy
+
+    from models.program import LinearProgram, Program, ScenarioTree, Vector
+    from solvers.highs import HotProgram
+    from solvers.rolling_horizon import RollingConfig
+
+KEPT_PROGRAMS = 4  # held by the solver; a horizon that ends has another one for every stage near its end
+KEPT_STAGES = 64
+SAMPLED_PATHS = 1024  # from which quantiles are taken
+_NONE = np.zeros(0, dtype=np.int64)
+STRATUM = 8  # paths drawn for each one kept
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A stage ready to be planned: the stages it covers, the futures it plans for, and where every solve starts."""
+
+    covered: list[int]
+    programs: list[LinearProgram]  # of the stages covered, and what prices the end if it is reached
+    noise: Vector  # (all nodes' m,)
+    basis: highspy.HighsBasis | None  # None for whole numbers, which start afresh
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """A program passed to the solver."""
+
+    programs: list[LinearProgram]  # held, so that no other can take their place in memory: they are told apart by it
+    tree: ScenarioTree
+    hot: HotProgram
+
+
+class Planner:
+    """Plans for one instance. Not for two threads at a time; `RollingPolicy` sees to that."""
+
+    def __init__(self, problem: Problem, instance: Instance, config: RollingConfig) -> None:
+        if problem.program is None:
+            raise ValueError(f"{problem.name} has no program")
+        self.face: Program = problem.program(instance)
+        self.simulator: Simulator[Any, Any, Any, Any] = problem.simulator(instance, counts=False).double()
+        self.config = config
+        self.scenarios: int | None = getattr(config, "scenarios", None)
+        self.committed: int | None = getattr(config, "committed", None)
+        self.quantile: float | None = getattr(config, "quantile", None)
+        self.look_ahead = config.look_ahead or self.face.lookahead
+        self._passed: OrderedDict[tuple[int, ...], _Passed] = OrderedDict()
+        self._prepared: OrderedDict[tuple[int, int], _Prepared] = OrderedDict()
+
+    def plan(self, states: Vector, stage: int, seed: int) -> Vector:
+        """The first stage's columns (batch, n) of the plan made in `stage` from each state (batch, k).
+
+        Raises:
+            InnerSolveError: a plan does not exist, or was not found in time.
+        """
+        ready = self._prepare(stage, seed)
+        tree, hot = self._pass(ready.covered, ready.programs)
+        found = np.empty((len(states), len(tree.first)))
+        for row, state in enumerate(states):
+            self._solve(hot, ready, state, f"stage {stage}, row {row}")
+            found[row] = hot.columns()[tree.first]
+        return found
+
+    def prices(self, state: Vector, stage: int, seed: int) -> dict[str, float]:
+        """What one more unit of each entry of the state (k,) would add to the plan's cost [money/unit].
+
+        Raises:
+            InnerSolveError: no plan, or one in whole numbers, which has no prices.
+        """
+        ready = self._prepare(stage, seed)
+        tree, hot = self._pass(ready.covered, ready.programs)
+        self._solve(hot, ready, state, f"stage {stage}")
+        return dict(zip(tree.program.states, hot.state_prices().tolist(), strict=True))
+
+    def _solve(self, hot: HotProgram, ready: _Prepared, state: Vector, where: str) -> None:
+        if ready.basis is not None:
+            hot.start_from(ready.basis)
+        hot.set_data(state, ready.noise)
+        found = hot.solve(self.config.seconds_per_plan)
+        if found.status != "optimal" and not (found.status == "time_limit" and hot.has_columns):
+            raise InnerSolveError(
+                f"no plan ({where}, {len(ready.covered)} stages ahead): the program is {found.status}"
+            )
+
+    def _prepare(self, stage: int, seed: int) -> _Prepared:
+        return _kept(self._prepared, (stage, seed), lambda: self._prepared_now(stage, seed), KEPT_STAGES)
+
+    def _prepared_now(self, stage: int, seed: int) -> _Prepared:
+        covered, programs = self.face.window(stage, self.look_ahead)
+        tree, hot = self._pass(covered, programs)
+        futures = self.futures(covered, seed, stage)
+        futures += [np.zeros((tree.scenarios, len(program.noises))) for program in programs[len(covered) :]]
+        bare = _Prepared(covered, programs, tree.noise_path(futures), None)
+        if tree.program.is_mixed_integer:
+            return bare
+        hot.forget()
+        start = self.simulator.initial(1, torch.Generator().manual_seed(seed))
+        self._solve(hot, bare, self.face.state_vector(start)[0], f"stage {stage}, from the initial state")
+        return replace(bare, basis=hot.basis())
+
+    def _pass(self, covered: list[int], programs: list[LinearProgram]) -> tuple[ScenarioTree, HotProgram]:
+        """The program of these stages, passed to the solver; stages that are alike share it."""
+        alike = tuple(id(program) for program in programs)
+        passed = _kept(self._passed, alike, lambda: self._passed_now(covered, programs), KEPT_PROGRAMS)
+        return passed.tree, passed.hot
+
+    def _passed_now(self, covered: list[int], programs: list[LinearProgram]) -> _Passed:
+        from models.program import two_stage
+        from solvers.highs import HotProgram
+
+        weights = self.simulator.discount ** np.arange(len(programs), dtype=np.float64)
+        here = [self.face.here_and_now(s) for s in covered] + [_NONE] * (len(programs) - len(covered))
+        tree = two_stage(programs, weights, here, self.scenarios or 1, committed=self.committed or len(programs))
+        return _Passed(programs, tree, HotProgram(tree.program, mip_gap=self.config.mip_gap))
+
+    def futures(self, covered: list[int], seed: int, stage: int) -> list[Vector]:
+        """What plans are made for: per stage covered the noise (K, m), a function of seed and stage."""
+        if self.scenarios is None and self.quantile is None:
+            mean = self.simulator.expected(1)
+            return [self.face.noise_vector(mean, s) for s in covered]
+        generator = torch.Generator().manual_seed((seed + 0x9E3779B1 * (stage + 1)) % (1 << 53))
+        drawn = SAMPLED_PATHS if self.scenarios is None else STRATUM * self.scenarios
+        sample = self.simulator.sample(drawn, generator)
+        paths = [self.face.noise_vector(sample, s) for s in covered]
+        if self.scenarios is None:
+            return _running_quantile(paths, self.quantile or 0.5)
+        running = np.cumsum([path.sum(1) for path in paths], axis=0).sum(0)
+        order = np.argsort(running, kind="stable")
+        within = torch.randint(STRATUM, (self.scenarios,), generator=generator).numpy()
+        chosen = order[np.arange(self.scenarios) * STRATUM + within]
+        return [path[chosen] for path in paths]
+
+
+def _kept(held: OrderedDict[K, V], key: K, make: Callable[[], V], most: int) -> V:
+    """What is held under a key, made if it is not; those asked for longest ago are let go of."""
+    if key not in held:
+        held[key] = make()
+        if len(held) > most:
+            held.popitem(last=False)
+    held.move_to_end(key)
+    return held[key]
+
+
+def _running_quantile(paths: list[Vector], level: float) -> list[Vector]:
+    """The path (1, m) per stage whose running totals are the quantile of the paths' running totals."""
+    totals = np.quantile(np.cumsum(paths, axis=0), level, axis=1)
+    return list(np.diff(totals, axis=0, prepend=0.0)[:, None])
+
+
+class RollingPolicy(Policy[Any, Any]):
+    """Decides by a plan made for the state at hand.
+
+    Thread-safe: plans are made one at a time. A decision is a function of state, stage and seed alone (in whole
+    numbers up to `mip_gap`, and only while `seconds_per_plan` is not reached).
+    """
+
+    seed: torch.Tensor
+
+    def __init__(self, problem: Problem, instance: Instance, config: RollingConfig) -> None:
+        super().__init__()
+        self.register_buffer("seed", torch.zeros((), dtype=torch.int64))
+        self.problem, self.instance, self.config = problem, instance, config
+        self.name = "rolling_deterministic" if getattr(config, "scenarios", None) is None else "rolling_two_stage"
+        self._lock = threading.Lock()
+        self._planner: Planner | None = None
+        # Kept out of the module tree: the dynamics are not weights.
+        self._simulators: dict[torch.dtype, Simulator[Any, Any, Any, Any]] = {}
+
+    def propose(self, state: Any, stage: Stage) -> Any:
+        stages = np.broadcast_to(np.asarray(stage), (state.batch,))
+        seed = int(self.seed)
+        with self._lock:
+            planner = self._ready()
+            vectors = planner.face.state_vector(state)
+            rows = [np.flatnonzero(stages == own) for own in np.unique(stages)]
+            found = [planner.plan(vectors[own], int(stages[own[0]]), seed) for own in rows]
+        columns = np.concatenate(found)[np.argsort(np.concatenate(rows))]
+        decision = planner.face.decision(columns, int(stages[0]))
+        like = next(iter(vars(state).values()))
+        return decision.to(like.device).to(like.dtype)
+
+    def forward(self, state: Any, stage: Stage) -> Any:
+        like = next(iter(vars(state).values()))
+        return self._dynamics(like.dtype).repair(state, self.propose(state, stage), stage)
+
+    def prices(self, state: Any, stage: int) -> list[dict[str, float]]:
+        """Shadow prices of each row's state: what one more unit of each entry adds to the plan's cost [money/unit]."""
+        with self._lock:
+            planner = self._ready()
+            return [planner.prices(row, stage, int(self.seed)) for row in planner.face.state_vector(state)]
+
+    def describe(self) -> dict[str, Any]:
+        with self._lock:
+            planner = self._ready()
+        futures: dict[str, Any] = {"scenarios": planner.scenarios} if planner.scenarios else {"demand": "mean"}
+        if planner.quantile is not None:
+            futures = {"demand": f"quantile {planner.quantile:g} of running totals"}
+        return {"look_ahead": planner.look_ahead, **futures, "relaxes": list(planner.face.relaxes)}
+
+    def _ready(self) -> Planner:
+        if self._planner is None:
+            self._planner = Planner(self.problem, self.instance, self.config)
+        return self._planner
+
+    def _dynamics(self, dtype: torch.dtype) -> Simulator[Any, Any, Any, Any]:
+        """The dynamics in the state's precision."""
+        if dtype not in self._simulators:
+            self._simulators[dtype] = self.problem.simulator(self.instance, counts=False).to(dtype)
+        return self._simulators[dtype]

@@ -1,0 +1,138 @@
+"""Rolling horizon: plan the stages ahead as a mathematical program, carry out the first decision, plan again.
+
+Two policies, one machine (`solvers.planning`). `rolling_deterministic` plans for one future: the mean of the noise, or
+a path whose running totals are a quantile of the noise's running totals. `rolling_two_stage` plans for K sampled
+futures at once: what is decided now is common to all of them, what comes later is decided knowing its future.
+
+Equation → function
+  x_t = argmin_x c·x + Σ_k p_k Q_t(x, S_t, ω_k)      `Planner.plan`: the first stage's columns of one hot program
+  Q_t(x, S, ω): least cost of stages t … t+H−1       `Program.window`, `models.scenario_tree.two_stage`
+  ω_k ~ the noise, alike for all states of a stage   `Planner.futures`: a function of seed and stage
+  ω = E[W], or Q_α(Σ_{s≤u} W_s) − Q_α(Σ_{s<u} W_s)    `Planner.futures`, `_running_quantile`
+
+Sources: Birge and Louveaux, Introduction to Stochastic Programming (two-stage programs); Chand, Hsu, Sethi, "Forecast,
+solution, and rolling horizons in operations management problems", M&SOM 2002 (how far to look ahead).
+
+Choices and why
+  * Only data move: a program is passed to HiGHS once and serves every state. Each solve starts from the basis of one
+    reference state, not from the last basis, so that a decision never depends on what was asked before.
+  * Nothing is worth anything at the end of the look-ahead (but for the horizon's own `final` program, once reached):
+    the look-ahead must be long enough for that not to be felt now. `Program.lookahead` says how long.
+  * A stage's scenarios are stratified by the sum of their running totals, which early noise enters most: of a larger
+    sample in K strata, one path of each.
+
+A plan that does not exist is an `InnerSolveError` that says why. There is nothing to train: the seed is all that is
+kept in the artifact. No metrics are logged.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from models.core import Instance, Problem, Traits
+from models.lazy import lazy, torch
+from solvers.core import Callbacks, Config, Solver, TrainRequest, TrainResult
+from solvers.hdpo import scenario_seed
+
+if TYPE_CHECKING:
+    from models.dynamics import Policy
+
+_rolling_policy = lazy("solvers.planning:RollingPolicy")
+
+
+class RollingConfig(Config):
+    """What both rolling policies share."""
+
+    look_ahead: int | None = Field(
+        None, ge=1, le=10_000, description="Stages a plan covers, its own included; null lets the problem choose."
+    )
+    seconds_per_plan: float = Field(
+        10.0, gt=0, le=3_600, description="Wall clock for one plan; whole numbers end with the best plan found by then."
+    )
+    mip_gap: float = Field(1e-3, ge=0, le=1, description="Relative gap at which a whole-number plan is good enough.")
+    scenario_seed: int | None = Field(
+        None, ge=0, lt=1 << 53, description="Seed of the noise that plans are made for; null derives it from the job's."
+    )
+
+
+class DeterministicConfig(RollingConfig):
+    """Configuration of the deterministic rolling horizon."""
+
+    quantile: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Plan for this quantile of the running totals of demand (or whatever the noise is), so that stock "
+        "covers every lead time with that chance; null plans for the mean.",
+    )
+
+
+class TwoStageConfig(RollingConfig):
+    """Configuration of the two-stage rolling horizon."""
+
+    scenarios: int = Field(32, ge=1, le=4_096, description="Futures K that a plan is made for at once.")
+    committed: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="Leading stages whose decisions are the same in all futures; the plan knows its future from then "
+        "on, which makes it careless. null: all of them.",
+    )
+
+
+def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
+    """The policy, with its seed settled and one plan made to show that there is one.
+
+    Raises:
+        InnerSolveError: the first plan is infeasible or unbounded.
+    """
+    started = time.monotonic()
+    config: RollingConfig = request.config
+    policy = _rolling_policy(request.problem, request.instance, config)
+    seed = config.scenario_seed
+    policy.seed.fill_(scenario_seed(request.seed, "training") if seed is None else seed)
+    simulator = request.problem.simulator(request.instance, counts=False)
+    callbacks.on_phase("planning", 0.0)
+    policy(simulator.initial(1, torch.Generator().manual_seed(request.seed)), 0)
+    callbacks.on_phase("planning", 1.0)
+    return TrainResult(policy.eval(), policy.name, [], 0, time.monotonic() - started, "finished")
+
+
+def build(problem: Problem, instance: Instance, config: Any, family: str) -> Policy[Any, Any]:
+    """The policy, ready to take its seed."""
+    policy: Policy[Any, Any] = _rolling_policy(problem, instance, config)
+    return policy
+
+
+def _needs(traits: Traits) -> list[str]:
+    return [] if traits.has_program else ["the problem has no algebraic program to plan with"]
+
+
+ROLLING_DETERMINISTIC = Solver(
+    name="rolling_deterministic",
+    title="Rolling horizon, deterministic",
+    summary="Plans ahead every stage as if the future were its mean (or a cautious quantile), and decides by the plan.",
+    kind="train",
+    config=DeterministicConfig,
+    needs=_needs,
+    train=train,
+    build=build,
+    quick={"look_ahead": 4},
+    source="Chand, Hsu, Sethi, M&SOM 4(1), 2002",
+)
+
+ROLLING_TWO_STAGE = Solver(
+    name="rolling_two_stage",
+    title="Rolling horizon, two-stage stochastic program",
+    summary="Plans ahead every stage for many sampled futures at once, and decides what is best for all of them.",
+    kind="train",
+    config=TwoStageConfig,
+    needs=_needs,
+    train=train,
+    build=build,
+    quick={"look_ahead": 4, "scenarios": 2},
+    source="Birge and Louveaux, Introduction to Stochastic Programming",
+)
