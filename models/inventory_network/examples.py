@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from models.core import Example
+from models.inventory_network import feature_examples as features
 
 Document = dict[str, Any]
 
@@ -46,20 +51,27 @@ def one_store_lost(lead_time: int = 4, shortage_cost: float = 9.0) -> Document:
     return one_store("lost", lead_time, shortage_cost, process, f"one-store-lost-l{lead_time}-p{shortage_cost:g}")
 
 
-def serial_backlogged(lead_time: int = 4, shortage_cost: float = 9.0) -> Document:
-    """Four echelons in series, backlogged N(5, 2) (Clark and Scarf 1960)."""
-    chain = [("store", 1.0, lead_time), ("echelon-2", 0.5, 3), ("echelon-3", 0.2, 4), ("echelon-4", 0.1, 2)]
+def serial(
+    lead_times: Sequence[int], holding_costs: Sequence[float], shortage_cost: float = 9.0, name: str | None = None
+) -> Document:
+    """Echelons in series, the store first, backlogged N(5, 2) (Clark and Scarf 1960).
+
+    `lead_times` [periods] and `holding_costs` [money/unit/period] go from the store to the top. ValueError if their
+    lengths differ.
+    """
+    length = len(lead_times)
+    ids = ["store", *(f"echelon-{k}" for k in range(2, length + 1)), "supplier"]
     nodes: list[Document] = [{"id": "supplier", "kind": "supplier"}]
     lanes: list[Document] = []
-    for k, (node_id, holding, lead) in enumerate(chain):
-        node: Document = {"id": node_id, "kind": "store" if k == 0 else "warehouse", "holding_cost": holding}
+    for k, (lead, holding) in enumerate(zip(lead_times, holding_costs, strict=True)):
+        node: Document = {"id": ids[k], "kind": "store" if k == 0 else "warehouse", "holding_cost": holding}
         if k == 0:
             node |= {"shortage_cost": shortage_cost, "unmet_demand": "backlogged"}
         nodes.append(node | {"initial_on_hand": 5.0 * (lead + 1)})
-        lanes.append({"from": chain[k + 1][0] if k + 1 < len(chain) else "supplier", "to": node_id, "lead_time": lead})
+        lanes.append({"from": ids[k + 1], "to": ids[k], "lead_time": lead})
     return {
         "problem": "inventory_network",
-        "name": f"serial-backlogged-l{lead_time}-p{shortage_cost:g}",
+        "name": name or f"serial-{length}-p{shortage_cost:g}",
         "periods": 150,
         "warmup_periods": 100,
         "nodes": nodes,
@@ -68,79 +80,93 @@ def serial_backlogged(lead_time: int = 4, shortage_cost: float = 9.0) -> Documen
     }
 
 
-# Ten stores of Alvo et al.: mean, standard deviation, holding and lost-sales cost, and two sets of lead times.
-_MEAN = (3.743, 4.75, 4.555, 3.801, 6.852, 3.425, 2.598, 7.266, 5.902, 4.933)
-_STD = (1.765, 2.124, 1.622, 1.405, 1.714, 1.59, 0.879, 2.701, 2.127, 2.391)
-_HOLDING = (1.0856, 1.0232, 1.0071, 1.0662, 0.9958, 0.8287, 0.8464, 1.0433, 1.1636, 0.8864)
-_SHORTAGE = (10.2367, 9.3307, 6.9748, 8.447, 10.5191, 9.0594, 7.2865, 10.909, 11.459, 11.6148)
-_LEAD_TIME = (2, 5, 2, 4, 2, 3, 5, 3, 5, 3)
-_OTHER_LEAD_TIME = (2, 3, 2, 2, 2, 3, 3, 3, 3, 3)
+def serial_backlogged(lead_time: int = 4, shortage_cost: float = 9.0) -> Document:
+    """Four echelons in series, backlogged N(5, 2) (Clark and Scarf 1960)."""
+    name = f"serial-backlogged-l{lead_time}-p{shortage_cost:g}"
+    return serial([lead_time, 3, 4, 2], [1.0, 0.5, 0.2, 0.1], shortage_cost, name)
 
 
-def warehouse_stores(stores: int, other_lead_times: bool = False) -> Document:
-    """One warehouse and lost-sales stores, the ten of the paper over and over, equicorrelated demand."""
-    lead_times = _OTHER_LEAD_TIME if other_lead_times else _LEAD_TIME
-    rows = [(f"s{k + 1}", k % 10) for k in range(stores)]
+@dataclass(frozen=True)
+class _Stores:
+    """Parameters of the paper's stores, each drawn from its own seed, so that fewer stores are the first of more."""
+
+    mean: list[float]  # μ [units/period]
+    std: list[float]  # σ [units/period]
+    holding_cost: list[float]  # h [money/unit/period]
+    shortage_cost: list[float]  # p [money/unit]
+    lead_time: list[int]  # L [periods]
+
+
+def _published_stores(stores: int) -> _Stores:
+    def uniform(seed: int, low: float, high: float) -> Any:
+        return np.random.RandomState(seed).uniform(low, high, stores)
+
+    mean = uniform(33, 2.5, 7.5).round(3)
+    return _Stores(
+        mean=mean.tolist(),
+        std=(mean * uniform(92, 0.25, 0.5)).round(3).tolist(),
+        holding_cost=uniform(73, 0.7, 1.3).tolist(),
+        shortage_cost=uniform(28, 6.3, 11.7).tolist(),
+        lead_time=np.random.RandomState(41).randint(2, 6, stores).tolist(),
+    )
+
+
+def warehouse_stores(stores: int, correlation: float = 0.5) -> Document:
+    """One warehouse (h .3, L 3) and any number of stores that lose demand, as published for 3 to 50 stores.
+
+    Means in 2.5 … 7.5, coefficients of variation in .25 … .5, h in .7 … 1.3, p in 6.3 … 11.7, lead times 2 … 5.
+    """
+    found = _published_stores(stores)
+    ids = [f"store-{k + 1}" for k in range(stores)]
+    nodes: list[Document] = [
+        {"id": "supplier", "kind": "supplier"},
+        {"id": "warehouse", "kind": "warehouse", "holding_cost": 0.3, "initial_on_hand": 4 * round(sum(found.mean), 3)},
+    ]
+    lanes: list[Document] = [{"from": "supplier", "to": "warehouse", "lead_time": 3}]
+    for k, node_id in enumerate(ids):
+        costs = {"holding_cost": found.holding_cost[k], "shortage_cost": found.shortage_cost[k], "unmet_demand": "lost"}
+        start = round(found.mean[k] * (found.lead_time[k] + 1), 3)
+        nodes.append({"id": node_id, "kind": "store", "initial_on_hand": start} | costs)
+        lanes.append({"from": "warehouse", "to": node_id, "lead_time": found.lead_time[k]})
+    return _paper(f"warehouse-{stores}-stores", nodes, lanes, ids, found, correlation)
+
+
+def transshipment(
+    stores: int, correlation: float = 0.5, shortage_cost: float = 9.0, lead_time: int = 4, holding_cost: float = 1.0
+) -> Document:
+    """A warehouse (L 3) through which goods pass to stores that backlog demand; h = 1, one lead time for all stores.
+
+    Goods are no cheaper to hold in the warehouse than in a store and cost nothing on the way, so keeping any there only
+    serves to send it elsewhere later; a large `holding_cost` of the warehouse forbids that too. Demand is that of
+    `warehouse_stores`.
+    """
+    found = _published_stores(stores)
+    ids = [f"store-{k + 1}" for k in range(stores)]
+    costs = {"holding_cost": 1.0, "shortage_cost": shortage_cost, "unmet_demand": "backlogged"}
+    nodes: list[Document] = [
+        {"id": "supplier", "kind": "supplier"},
+        {"id": "warehouse", "kind": "warehouse", "holding_cost": holding_cost},
+    ]
+    lanes: list[Document] = [{"from": "supplier", "to": "warehouse", "lead_time": 3}]
+    for k, node_id in enumerate(ids):
+        start = round(found.mean[k] * (lead_time + 1), 3)
+        nodes.append({"id": node_id, "kind": "store", "initial_on_hand": start} | costs)
+        lanes.append({"from": "warehouse", "to": node_id, "lead_time": lead_time})
+    return _paper(f"transshipment-{stores}", nodes, lanes, ids, found, correlation)
+
+
+def _paper(
+    name: str, nodes: list[Document], lanes: list[Document], ids: list[str], found: _Stores, correlation: float
+) -> Document:
+    demand = {k: {"mean": mean, "std": std} for k, mean, std in zip(ids, found.mean, found.std, strict=True)}
     return {
         "problem": "inventory_network",
-        "name": f"warehouse-{stores}-lost{'-other-lead-times' if other_lead_times else ''}",
+        "name": name,
         "periods": 50,
         "warmup_periods": 30,
-        "nodes": [
-            {"id": "plant", "kind": "supplier"},
-            {
-                "id": "dc",
-                "kind": "warehouse",
-                "holding_cost": 0.3,
-                "initial_on_hand": round(2 * sum(_MEAN[k] for _, k in rows), 3),
-            },
-            *(
-                {
-                    "id": name,
-                    "kind": "store",
-                    "holding_cost": _HOLDING[k],
-                    "shortage_cost": _SHORTAGE[k],
-                    "unmet_demand": "lost",
-                    "initial_on_hand": round(_MEAN[k] * (lead_times[k] + 1), 3),
-                }
-                for name, k in rows
-            ),
-        ],
-        "lanes": [
-            {"from": "plant", "to": "dc", "lead_time": 3},
-            *({"from": "dc", "to": name, "lead_time": lead_times[k]} for name, k in rows),
-        ],
-        "demand": {
-            "process": "normal",
-            "correlation": 0.5,
-            "nodes": {name: {"mean": _MEAN[k], "std": _STD[k]} for name, k in rows},
-        },
-    }
-
-
-def transshipment(stores: int) -> Document:
-    """A warehouse where stock is so dear that it keeps nothing, and backlogged stores (Federgruen and Zipkin 1984)."""
-    names = [f"s{k + 1}" for k in range(stores)]
-    store = {"kind": "store", "holding_cost": 1.0, "shortage_cost": 9.0, "unmet_demand": "backlogged"}
-    return {
-        "problem": "inventory_network",
-        "name": f"transshipment-{stores}",
-        "periods": 60,
-        "warmup_periods": 30,
-        "nodes": [
-            {"id": "plant", "kind": "supplier"},
-            {"id": "dc", "kind": "warehouse", "holding_cost": 10.0},
-            *({"id": name, **store, "initial_on_hand": 25} for name in names),
-        ],
-        "lanes": [
-            {"from": "plant", "to": "dc", "lead_time": 3, "initial_in_transit": [5.0 * stores] * 2},
-            *({"from": "dc", "to": name, "lead_time": 4} for name in names),
-        ],
-        "demand": {
-            "process": "normal",
-            "correlation": 0.5,
-            "nodes": {name: {"mean": 5.0, "std": 1.6} for name in names},
-        },
+        "nodes": nodes,
+        "lanes": lanes,
+        "demand": {"process": "normal", "correlation": correlation, "nodes": demand},
     }
 
 
@@ -278,6 +304,7 @@ def _gym(name: str, nodes: list[Document], lanes: list[Document]) -> Document:
 
 
 _GYM = "Hubbs et al., arXiv 2008.06319 (or-gym NetworkManagement)"
+_PAPER = "Alvo et al., arXiv 2306.11246"
 EXAMPLES = (
     Example("eight-nodes-backlog", "Eight nodes, three echelons, backlogged demand, profit", _GYM, eight_nodes),
     Example("eight-nodes-lost", "Eight nodes, three echelons, lost demand, profit", _GYM, lambda: eight_nodes("lost")),
@@ -289,6 +316,22 @@ EXAMPLES = (
     Example("one-store-lost", "One store, lost Poisson demand, lead time 4", "Zipkin 2008", one_store_lost),
     Example("serial-backlogged", "Four echelons in series, backlogged", "Clark and Scarf 1960", serial_backlogged),
     Example("dc-two-stores", "One warehouse, two stores, correlated demand", "Herenow", warehouse_two_stores),
+    Example("warehouse-20-stores", "One warehouse, twenty stores, lost demand", _PAPER, lambda: warehouse_stores(20)),
+    Example("transshipment-3", "Goods pass a warehouse to three stores", _PAPER, lambda: transshipment(3)),
+    Example("fill-rate", "One store that must meet 97 % of demand from stock", "Herenow", features.fill_rate),
+    Example("partial-backlog", "One store, six customers in ten wait", "Herenow", features.partial_backlog),
+    Example("perishable", "One store, goods that outdate after four periods", "Herenow", features.perishable),
+    Example("random-lead-time", "One store, lead time of two to four periods", "Herenow", features.random_lead_time),
+    Example(
+        "fixed-costs-and-lots", "Fixed order cost, minimum order, pallets", "Herenow", features.fixed_costs_and_lots
+    ),
+    Example(
+        "seasonal-with-shocks", "Two stores, season, trend, shocks that last", "Herenow", features.seasonal_with_shocks
+    ),
+    Example("spare-parts", "A central store and two depots, demand now and then", "Herenow", features.spare_parts),
+    Example(
+        "history-in-blocks", "Daily sales, drawn in blocks with their weekday", "Herenow", features.history_in_blocks
+    ),
     Example(
         "capacitated-two-suppliers", "Two suppliers, capacities, own history", "Herenow", capacitated_two_suppliers
     ),

@@ -53,7 +53,11 @@ def without_warmup(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "warmup_periods": 0}
 
 
-@pytest.mark.parametrize("example", PROBLEM.examples, ids=lambda example: example.name)
+# What chance lets arrive no linear program can say; its refusal has a test of its own.
+PLANNABLE = [e for e in PROBLEM.examples if not any("random_lead_time" in lane for lane in e.document()["lanes"])]
+
+
+@pytest.mark.parametrize("example", PLANNABLE, ids=lambda example: example.name)
 def test_a_plan_costs_what_its_replay_costs(example: Any) -> None:
     planned = Planned(without_warmup(example.document()))
     np.testing.assert_allclose(planned.replayed, planned.values, rtol=1e-6, atol=1e-5)
