@@ -16,6 +16,7 @@ import torch
 
 from models.core import Instance, Problem
 from models.dynamics import Policy, Simulator, Stage
+from models.program import NoProgram
 from solvers.core import InnerSolveError
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ class Planner:
     def __init__(self, problem: Problem, instance: Instance, config: RollingConfig) -> None:
         if problem.program is None:
             raise ValueError(f"{problem.name} has no program")
-        self.face: Program = problem.program(instance)
+        try:
+            self.face: Program = problem.program(instance)
+        except NoProgram as error:
+            raise InnerSolveError(f"nothing to plan with: {error}") from error
         self.simulator: Simulator[Any, Any, Any, Any] = problem.simulator(instance, counts=False).double()
         self.config = config
         self.scenarios: int | None = getattr(config, "scenarios", None)

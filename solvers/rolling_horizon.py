@@ -92,13 +92,21 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
     started = time.monotonic()
     config: RollingConfig = request.config
     policy = _rolling_policy(request.problem, request.instance, config)
-    seed = config.scenario_seed
-    policy.seed.fill_(scenario_seed(request.seed, "training") if seed is None else seed)
+    policy.seed.fill_(_seed(request, config))
     simulator = request.problem.simulator(request.instance, counts=False)
     callbacks.on_phase("planning", 0.0)
     policy(simulator.initial(1, torch.Generator().manual_seed(request.seed)), 0)
     callbacks.on_phase("planning", 1.0)
     return TrainResult(policy.eval(), policy.name, [], 0, time.monotonic() - started, "finished")
+
+
+def _seed(request: TrainRequest, config: RollingConfig) -> int:
+    """Of the noise planned for: the configured one, that of the policy to start from, or one of the job's own."""
+    if config.scenario_seed is not None:
+        return config.scenario_seed
+    if request.warm_start is not None:
+        return int(request.warm_start["seed"])
+    return scenario_seed(request.seed, "training")
 
 
 def build(problem: Problem, instance: Instance, config: Any, family: str) -> Policy[Any, Any]:

@@ -24,6 +24,7 @@ from service.decisions.schemas import OutcomeBody
 from service.errors import ApiError, field_error, invalid, not_found
 from service.ids import new_id
 from service.policies.repository import PolicyKey
+from solvers.core import InnerSolveError
 
 LARGE = 2**15  # bytes of request or answer from which both are archived compressed
 
@@ -49,6 +50,8 @@ def recommend(policy: Any, key: PolicyKey, asked: Asked, document: Mapping[str, 
             decided, states = _decide(policy, asked)
         except InvalidInput as error:
             raise invalid(_moved(error, asked)) from None
+        except InnerSolveError as error:  # a policy that plans found no plan for one of these states
+            raise ApiError("inner-solve-failed", str(error)) from None
         elapsed = (time.perf_counter() - started) * 1000
         recommendation_id = new_id("rec")
         name = {"id": key.id, "name": key.name, "version": key.version, "digest": key.artifact_digest}

@@ -16,6 +16,9 @@ from scipy.stats import norm
 from models.core import InvalidInput, Problem
 from models.inventory_network import PROBLEM
 from models.inventory_network.examples import one_store_backlogged
+from service.decisions.asked import Asked
+from service.decisions.service import recommend
+from service.errors import ApiError
 from solvers.artifact import PolicyArtifact
 from solvers.bounds import PERFECT_INFORMATION, perfect_information_values
 from solvers.core import Callbacks, InnerSolveError, Solver, TrainRequest
@@ -278,6 +281,10 @@ def test_scenarios_come_from_the_seed_of_the_job_unless_one_is_given() -> None:
     assert torch.equal(orders(1), orders(1))
     assert not torch.equal(orders(1), orders(2))
     assert torch.equal(orders(1, scenario_seed=5), orders(2, scenario_seed=5))
+    first = trained(document, ROLLING_TWO_STAGE, 1, scenarios=3)
+    request = TrainRequest(PROBLEM, first.instance, first.config, 2, warm_start=first.state_dict())
+    assert ROLLING_TWO_STAGE.train is not None
+    assert ROLLING_TWO_STAGE.train(request, QUIET).policy.seed == first.seed
 
 
 def test_threads_get_the_answers_they_would_get_alone() -> None:
@@ -339,6 +346,23 @@ def test_a_plan_that_does_not_exist_is_a_named_error(changes: dict[str, float], 
 def test_a_plan_not_found_in_time_is_a_named_error() -> None:
     with pytest.raises(InnerSolveError, match="time_limit"):
         trained(example("eight-nodes-backlog"), ROLLING_TWO_STAGE, seconds_per_plan=1e-6)
+
+
+def test_an_instance_without_a_program_is_a_named_error() -> None:
+    document = one_store([4.0])
+    document["lanes"][0] |= {"lead_time": 2, "random_lead_time": {"values": [1, 2], "probabilities": [0.5, 0.5]}}
+    with pytest.raises(InnerSolveError, match="random lead times"):
+        trained(document, ROLLING_DETERMINISTIC)
+
+
+def test_over_http_a_plan_that_does_not_exist_is_a_problem_document() -> None:
+    class Unlucky:
+        def recommend(self, states: Any, explain: bool) -> Any:
+            raise InnerSolveError("no plan (stage 0, row 0): the program is infeasible")
+
+    with pytest.raises(ApiError, match="no plan") as raised:
+        recommend(Unlucky(), None, Asked("many", [{}], False), {}, b"")  # type: ignore[arg-type]
+    assert raised.value.slug == "inner-solve-failed"
 
 
 def test_it_needs_a_program() -> None:
