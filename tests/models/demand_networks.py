@@ -53,6 +53,7 @@ def autoregressive_history(rows: int = 400, keeps: float = 0.7, seed: int = 1) -
 
 PROCESSES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "poisson": ({"process": "poisson", "nodes": {"b": {"mean": 3.0}, "a": {"mean": 0.0}}}, {}),
+    "poisson-large": ({"process": "poisson", "nodes": {"a": {"mean": 3.0}, "b": {"mean": 900.0}}}, {}),
     "normal": (
         {
             "process": "normal",
