@@ -375,10 +375,10 @@ def test_the_problem_offers_the_format():
 
 def test_whatever_the_bytes_they_are_taken_or_refused_by_name():
     """Files with a few bytes changed at random: no other error comes out, and every refusal says what and where."""
-    random, taken = np.random.default_rng(0), 0
+    random, taken, refused = np.random.default_rng(0), 0, []
     tokens = [b",", b";", b"\t", b"\n", b'"', b"=", b"-", b"\xff", b"\0", b"1e5", b"9" * 50, b"9999-12-31", b"s1", b""]
     parts = [("history", WIDE), ("history", LONG), ("on_hand", AGED), ("in_transit", TRANSIT)]
-    for _ in range(2_000):
+    for _ in range(150):
         part, text = parts[random.integers(len(parts))]
         data = bytearray(text)
         for _ in range(random.integers(0, 3)):
@@ -389,5 +389,6 @@ def test_whatever_the_bytes_they_are_taken_or_refused_by_name():
             imported({part: bytes(data)}, {"missing": "zero"}, start_date="2026-01-04", **demand)
             taken += 1
         except InvalidInput as error:
-            assert all(issue.detail and issue.pointer for issue in error.issues)
-    assert 200 < taken < 1_800
+            refused += error.issues
+    assert 15 < taken < 135
+    assert all(issue.detail and issue.pointer for issue in refused)
