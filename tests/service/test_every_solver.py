@@ -1,0 +1,80 @@
+"""Every registered solver does its work over HTTP: real server, broker and worker; quick configurations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from models.registry import problems
+from solvers.core import Solver
+from solvers.registry import solvers
+from tests.cli.terminal import serving
+from tests.service.api_server import example_document
+
+pytestmark = pytest.mark.processes
+
+PROBLEM = next(iter(problems().values()))
+SERVING = [solver for solver in solvers().values() if not solver.reasons_against(PROBLEM)]
+SECONDS = 150.0
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of `herenow serve` in embedded mode."""
+    with (
+        serving(tmp_path_factory.mktemp("every-solver"), env={"OMP_NUM_THREADS": "1"}) as server,
+        httpx.Client(base_url=server.url, timeout=30) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def instance_id(client: httpx.Client) -> str:
+    small = {**example_document("one-store-backlogged"), "periods": 8, "warmup_periods": 2, "name": "small"}
+    return str(client.post("/v1/instances", json=small).json()["id"])
+
+
+@pytest.fixture(scope="module")
+def submitted(client: httpx.Client, instance_id: str) -> dict[str, str]:
+    """A job of every solver, queued at once so that they share the time it takes to start a process."""
+    jobs = {}
+    for solver in SERVING:
+        asked: dict[str, Any] = {"kind": solver.kind, "instance_id": instance_id, "solver": solver.name, "seed": 5}
+        asked |= {"config": dict(solver.quick), "time_limit": "PT20S"}
+        answer = client.post("/v1/jobs", json=asked)
+        assert answer.status_code == 202, answer.text
+        jobs[solver.name] = answer.json()["id"]
+    return jobs
+
+
+def finished(client: httpx.Client, job_id: str) -> dict[str, Any]:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        job: dict[str, Any] = client.get(f"/v1/jobs/{job_id}").json()
+        if job["finished_at"] is not None:
+            assert job["state"] == "succeeded", job
+            return job
+        time.sleep(0.2)
+    raise AssertionError(f"the job did not end: {job}")
+
+
+@pytest.mark.parametrize("solver", SERVING, ids=lambda solver: solver.name)
+def test_it_works_end_to_end(client: httpx.Client, submitted: dict[str, str], solver: Solver) -> None:
+    job = finished(client, submitted[solver.name])
+    result = client.get(f"/v1/jobs/{job['id']}/result").json()
+    if solver.kind == "solve":
+        assert result["status"] == "optimal", result
+        assert result["document"]
+        return
+    card = client.get(f"/v1/policies/{job['policy_id']}").json()
+    assert card["certificate"]["policy"]["mean_cost"] > 0
+    assert card["solver"] == solver.name
+    answer = client.post(f"/v1/policies/{job['policy_id']}/recommend", json={"options": {"explain": True}})
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert body["decision"]["orders"][0]["quantity"] >= 0
+    assert body["why"]
