@@ -9,7 +9,8 @@ most one warehouse, receipt before the decision, and costs of holding and shorta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -116,22 +117,25 @@ def ration(asked: Tensor, on_hand: Tensor) -> Tensor:
     return asked * (on_hand.clamp_min(0.0) / (asked.sum(1, keepdim=True) + 1e-9)).clamp_max(1.0)
 
 
-def perceptron(inputs: int, width: int, outputs: int) -> nn.Sequential:
-    """Two hidden ELU layers."""
-    layers = (nn.Linear(inputs, width), nn.ELU(), nn.Linear(width, width), nn.ELU(), nn.Linear(width, outputs))
-    return nn.Sequential(*layers)
+def perceptron(sizes: Sequence[int], last: nn.Module | None = None) -> nn.Sequential:
+    """Linear layers from each size to the next, ELU between them, `last` behind the last."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), nn.ELU()]
+    return nn.Sequential(*layers[:-1], *([] if last is None else [last]))
 
 
 class PlainPerceptron(nn.Module):
-    """All inventories in, all orders out."""
+    """All inventories in, all orders out; `hidden` layer widths."""
 
-    def __init__(self, scenarios: Scenarios, width: int) -> None:
+    def __init__(self, scenarios: Scenarios, hidden: Sequence[int]) -> None:
         super().__init__()
         sample = _start({name: value[None] for name, value in scenarios[0].items()})
         self.stores = sample["inventory"].shape[1]
         inventories = [sample[name] for name in ("inventory", "warehouse_inventory") if name in sample]
         self.warehouses = len(inventories) - 1
-        self.network = perceptron(sum(part.numel() for part in inventories), width, self.stores + self.warehouses)
+        inputs = sum(part.numel() for part in inventories)
+        self.network = perceptron((inputs, *hidden, self.stores + self.warehouses))
 
     def forward(self, seen: Observation, period: int) -> Orders:
         parts = [seen["inventory"].flatten(1)]
@@ -144,16 +148,18 @@ class PlainPerceptron(nn.Module):
 
 
 class PlainGraphNetwork(nn.Module):
-    """Message passing on nodes and edges, one round; the graph is made anew every period."""
+    """Message passing on nodes and edges, one round: five perceptrons; the graph is made anew every period."""
 
-    def __init__(self, scenarios: Scenarios, width: int) -> None:
+    def __init__(self, scenarios: Scenarios, hidden: Sequence[int]) -> None:
         super().__init__()
         sample = _start({name: value[None] for name, value in scenarios[0].items()})
         self.window = max(sample["inventory"].shape[2], sample["warehouse_inventory"].shape[2])
-        features = self.window + 5
-        self.node, self.edge = perceptron(features, width, width), perceptron(2 * width + 1, width, width)
-        self.update_node, self.update_edge = (perceptron(3 * width, width, width) for _ in range(2))
-        self.answer = perceptron(width, width, 1)
+        width = hidden[-1]
+        self.node = perceptron((self.window + 5, *hidden, width), nn.ELU())
+        self.edge = perceptron((2 * width + 1, *hidden, width), nn.ELU())
+        self.update_node = perceptron((3 * width, *hidden, width), nn.ELU())
+        self.update_edge = perceptron((3 * width, *hidden, width), nn.ELU())
+        self.answer = perceptron((width, *hidden, 1))
 
     def forward(self, seen: Observation, period: int) -> Orders:
         source, target, lead = self._graph(seen)

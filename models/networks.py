@@ -11,17 +11,30 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
-DENSE = 8  # receiving nodes up to which a sum over lanes is a matrix product
+FEW = 8  # receiving nodes up to which a sum over lanes is a matrix product
 
 
 def perceptron(inputs: int, width: int, depth: int, outputs: int) -> nn.Sequential:
-    """Fully connected network with `depth` hidden ELU layers of `width` units and a linear head."""
+    """Fully connected network, `depth` hidden layers of `width` hard-swish units; its linear head starts at zero."""
     layers: list[nn.Module] = []
     size = inputs
     for _ in range(depth):
-        layers += [nn.Linear(size, width), nn.ELU()]
+        layers += [nn.Linear(size, width), nn.Hardswish()]
         size = width
-    return nn.Sequential(*layers, nn.Linear(size, outputs))
+    head = nn.Linear(size, outputs)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return nn.Sequential(*layers, head)
+
+
+def by_columns(network: nn.Linear | nn.Sequential, values: Float[Tensor, "feature batch"]) -> Tensor:
+    """A network of linear layers and activations on features in rows: nothing is transposed, (output, batch)."""
+    for layer in network if isinstance(network, nn.Sequential) else [network]:
+        if isinstance(layer, nn.Linear):
+            values = torch.addmm(layer.bias[:, None], layer.weight, values)
+        else:
+            values = layer(values)
+    return values
 
 
 def bend(values: Tensor) -> Tensor:
@@ -51,7 +64,8 @@ class FeatureMap(nn.Module):
 class LaneSum(MessagePassing):
     """Weighted sums over the lanes of a graph, from one set of nodes to another, on (feature, node, batch) tensors.
 
-    The lanes are compiled once: few receivers take a matrix product, many a scattered sum of whole rows of scenarios.
+    The lanes are compiled once: few receivers take one matrix product, many a gather and a scattered sum of whole rows
+    of scenarios.
     """
 
     weights: Tensor
@@ -59,28 +73,32 @@ class LaneSum(MessagePassing):
 
     def __init__(self, edge_index: Int[Tensor, "2 lane"], weight: Float[Tensor, " lane"], size: Sequence[int]) -> None:
         super().__init__(aggr="sum", node_dim=-2)
-        self.lanes_between = (int(size[0]), int(size[1]))  # numbers of sending and of receiving nodes
-        self.dense = self.lanes_between[1] <= DENSE
-        lanes = torch.arange(edge_index.shape[1])
-        if self.dense:
-            weight = weight.new_zeros(size[1], len(weight)).index_put((edge_index[1], lanes), weight)
+        senders, receivers = int(size[0]), int(size[1])
+        self.lanes_between = (senders, receivers)
+        self.few = receivers <= FEW
         self.same = bool((weight == 1).all())
+        if self.few:
+            place = (edge_index[1], edge_index[0])
+            weight = weight.new_zeros(receivers, senders).index_put(place, weight, accumulate=True)
         self.register_buffer("edge_index", edge_index, persistent=False)
         self.register_buffer("weights", weight, persistent=False)
 
-    def forward(self, nodes: Float[Tensor, "feature sender batch"]) -> Float[Tensor, "feature receiver batch"]:
-        heard: Tensor = self.propagate(self.edge_index, said=(nodes, None), size=self.lanes_between)
-        return heard
+    def forward(
+        self, nodes: Float[Tensor, "feature sender batch"], onto: Float[Tensor, "feature receiver batch"] | None = None
+    ) -> Float[Tensor, "feature receiver batch"]:
+        """What every receiver hears; added in place to `onto` if given."""
+        if self.few:
+            heard = torch.matmul(self.weights, nodes)
+            return heard if onto is None else onto.add_(heard)
+        if onto is None:
+            onto = nodes.new_zeros(nodes.shape[0], self.lanes_between[1], nodes.shape[2])
+        summed: Tensor = self.propagate(self.edge_index, said=(nodes, None), onto=onto, size=self.lanes_between)
+        return summed
 
     def message(self, said_j: Tensor) -> Tensor:
         """What is said on a lane is what its sender holds."""
         return said_j
 
-    def aggregate(self, inputs: Tensor, index: Tensor) -> Tensor:
-        """What a node hears: the sum of what is said on its lanes, each as loud as its weight."""
-        if self.dense:
-            return torch.matmul(self.weights, inputs)
-        if not self.same:
-            inputs = inputs * self.weights[:, None]
-        silence = inputs.new_zeros(inputs.shape[0], self.lanes_between[1], inputs.shape[2])
-        return silence.index_add(1, index, inputs)
+    def aggregate(self, inputs: Tensor, index: Tensor, onto: Tensor) -> Tensor:
+        """The sum of what is said on a node's lanes, each as loud as its weight."""
+        return onto.index_add_(1, index, inputs if self.same else inputs * self.weights[:, None])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from models.inventory_network.flows import LEAST, cover, echelon_shares
 from models.inventory_network.layout import Layout
 from models.inventory_network.simulator import NetworkSimulator, NetworkState
-from models.networks import DENSE
+from models.networks import FEW
 
 Ints = npt.NDArray[np.int64]
 
@@ -124,7 +124,7 @@ class DynamicFeatures(nn.Module):
         shares = echelon_shares(lay)
         above = [k for k, row in enumerate(shares) if len(row) > 1]
         self.flat = not above
-        self.few = len(above) <= DENSE
+        self.few = len(above) <= FEW
         if self.few:
             dense = torch.zeros(len(above), lay.num_stocking)
             for k, node in enumerate(above):

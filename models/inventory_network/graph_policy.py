@@ -26,7 +26,8 @@ class Constants:
     level: Tensor  # (node, stage) echelon base-stock level [periods of demand]
     enter: Tensor  # (width, node, stage) added to the first layer
     round: Tensor  # (width, node, stage) added in every round of messages
-    ask: Tensor  # (width, lane, stage) added in the last layer
+    read: Tensor  # (width, lane, stage) how each lane's order reads its receiver's features
+    ask: Tensor  # (pair, lane, stage) added in the layer of lanes
     slope: Tensor  # (lane, stage) how much of the gap is ordered
     shift: Tensor  # (lane, stage) ordered beside it [periods of demand]
 
@@ -49,6 +50,7 @@ class GraphPolicy(NetworkPolicy):
     lane_scale: Tensor
     lane_sender: Tensor
     lane_source: Tensor
+    lane_into: Tensor
     senders: Tensor
     level: Tensor
     spread: Tensor
@@ -63,14 +65,17 @@ class GraphPolicy(NetworkPolicy):
         self.dynamic, self.static = DynamicFeatures(simulator, graph), StaticFeatures(simulator, graph)
         self.embed_node = nn.ModuleList((FeatureMap(NUM_NODE, width, bias=True), FeatureMap(width, width, bias=True)))
         self.embed_lane = FeatureMap(NUM_LANE, width, bias=True)
+        self.pairs = max(width // 4, 1)
         self.about_node = FeatureMap(width, 2 * width + 1)
-        self.about_lane = FeatureMap(3 * width, width + 2)
+        self.about_lane = FeatureMap(3 * width, width + self.pairs + 2)
         self.enter = FeatureMap(NUM_DYNAMIC, width)
         self.keep, self.speak_up, self.speak_down = (FeatureMap(width, width) for _ in range(3))
-        self.ask_target, self.ask_source = FeatureMap(width, width), FeatureMap(width, width)
-        self.answer = nn.Parameter(torch.zeros(1, 2 * width))
+        self.ask_target, self.ask_source = FeatureMap(width, self.pairs), FeatureMap(width, self.pairs)
+        self.answer = nn.Parameter(torch.zeros(1, self.pairs))
+        self.read = nn.Parameter(torch.zeros(width, 1, 1))
         nn.init.zeros_(self.about_node.weight[-1])
         nn.init.zeros_(self.about_lane.weight[-2:])
+        nn.init.zeros_(self.about_lane.weight[:width])
         self._register_graph(simulator, graph)
 
     def _register_graph(self, simulator: NetworkSimulator, graph: GraphIndex) -> None:
@@ -88,11 +93,12 @@ class GraphPolicy(NetworkPolicy):
         place = {node: k for k, node in enumerate(graph.nodes.tolist())}
         level, spread = starting_level(simulator)
         self.silent = senders == 0
-        self.one_supplier = bool((lay.target == np.arange(lay.num_lanes)).all()) and lay.num_lanes == count
+        self.one_supplier = len(set(lay.target.tolist())) == lay.num_lanes
         for name, value in (
             ("senders", graph.senders),
             ("lane_sender", sender),
             ("lane_source", np.array([place.get(s, count) for s in lay.source.tolist()], dtype=np.int64)),
+            ("lane_into", np.argsort(lay.target)),
             ("target", lay.target),
         ):
             self.register_buffer(name, torch.from_numpy(value), persistent=False)
@@ -122,7 +128,8 @@ class GraphPolicy(NetworkPolicy):
         ends = (lanes, nodes.index_select(1, self.target), padded.index_select(1, self.lane_source))
         asks = self.about_lane(torch.cat(ends))
         level = (self.level + self.spread * about[-1, :stocking]) * outlook[:stocking]
-        return Constants(level, about[:width], about[width:-1], asks[:-2], 1.0 + asks[-2], asks[-1])
+        read, ask = self.read + asks[:width], asks[width:-2]
+        return Constants(level, about[:width], about[width:-1], read, ask, 1.0 + asks[-2], asks[-1])
 
     def features(self, state: NetworkState, stage: Stage) -> Float[Tensor, "batch feature"]:
         features: Tensor = self.encoder(state, stage)
@@ -133,31 +140,38 @@ class GraphPolicy(NetworkPolicy):
 
     def _ask(self, state: NetworkState, known: Constants) -> Orders:
         inputs, gap = self.dynamic(state, known.level)
-        nodes = bend(self.enter(inputs, self.dynamic.columns) + known.enter)
-        for _ in range(self.rounds):
-            nodes = nodes + bend(self._converse(nodes) + known.round)
-        asks = self._lanes(self.ask_target(nodes))
+        # Sums are taken in place wherever no gradient needs what they overwrite.
+        nodes = bend(self.enter(inputs, self.dynamic.columns).add_(known.enter))
+        for _ in range(max(self.rounds, 1)):
+            nodes = bend(self._converse(nodes).add_(known.round)).add_(nodes)
+        pairs = self.ask_target(nodes).index_select(1, self.target).add_(known.ask)
         if not self.silent:
             offers = nn.functional.pad(self.ask_source(nodes.index_select(1, self.senders)), (0, 0, 0, 1))
-            asks = asks + offers.index_select(1, self.lane_sender)
-        asks = asks + known.ask
-        half = len(asks)
-        answer = mix(self.answer[:, :half], asks) + mix(self.answer[:, half:], bend(asks))
-        wanted = known.slope * gap.index_select(0, self.target) + known.shift + answer[0]
+            pairs = pairs.add_(offers.index_select(1, self.lane_sender))
+        wanted = known.slope * gap.index_select(0, self.target) + known.shift
+        wanted = wanted + mix(self.answer, bend(pairs))[0] + self._read(nodes, known.read)
         return Orders((self.lane_scale * nearly_positive(wanted)).t())
+
+    def _read(
+        self, nodes: Float[Tensor, "width node batch"], read: Float[Tensor, "width lane any_batch"]
+    ) -> Float[Tensor, "lane batch"]:
+        """What each lane's own weights make of its receiver's features."""
+        if not self.one_supplier or read.shape[-1] > 1:
+            return (read * nodes.index_select(1, self.target)).sum(0)
+        # One product per node, the nodes in their own order.
+        by_node = read.index_select(1, self.lane_into).permute(1, 2, 0)
+        return torch.bmm(by_node, nodes[:, : len(self.level)].transpose(0, 1))[:, 0].index_select(0, self.target)
 
     def _constants(self, stage: Stage) -> Constants:
         return self.constants(torch.as_tensor(stage, device=self.level.device).to(self.level).reshape(-1))
 
     def _converse(self, nodes: Float[Tensor, "width node batch"]) -> Float[Tensor, "width node batch"]:
         """What every node makes of its own state, of its suppliers' and of its customers'."""
-        senders = nodes.index_select(1, self.senders)
-        heard: Tensor = self.keep(nodes) + self.to_customers(self.speak_down(senders))
-        said: Tensor = self.speak_up(self.to_suppliers(nodes))
-        return heard.index_add(1, self.senders, said)
-
-    def _lanes(self, nodes: Tensor) -> Tensor:
-        return nodes if self.one_supplier else nodes.index_select(1, self.target)
+        heard: Tensor = self.keep(nodes)
+        if self.silent:
+            return heard
+        heard = self.to_customers(self.speak_down(nodes.index_select(1, self.senders)), heard)
+        return heard.index_add_(1, self.senders, self.speak_up(self.to_suppliers(nodes)))
 
 
 def graph_policy(net: Any, simulator: NetworkSimulator, size: NetworkSize) -> GraphPolicy:

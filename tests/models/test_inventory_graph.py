@@ -205,7 +205,7 @@ def looped_proposal(policy: GraphPolicy, state: NetworkState, stage: int) -> Ten
     }
     into = {node: np.flatnonzero(lay.target == node) for node in range(lay.num_stocking)}
     place = {node: k for k, node in enumerate(graph.nodes.tolist())}
-    for _ in range(policy.rounds):
+    for _ in range(max(policy.rounds, 1)):
         new = {}
         for node, own in told.items():
             heard = policy.keep.weight @ own
@@ -225,7 +225,7 @@ def looped_proposal(policy: GraphPolicy, state: NetworkState, stage: int) -> Ten
         pair = policy.ask_target.weight @ told[target] + known.ask[:, k]
         if int(lay.source[k]) in place:
             pair = pair + policy.ask_source.weight @ told[place[int(lay.source[k])]]
-        answer = policy.answer[0] @ torch.cat((pair, bend(pair)))
+        answer = policy.answer[0] @ bend(pair) + (known.read[:, k] * told[target]).sum(0)
         wanted = known.slope[k] * gap[target] + known.shift[k] + answer
         asked.append(max(lay.lane_flow[k], 1e-3) * nearly_positive(wanted))
     return torch.stack(asked, dim=1)
@@ -338,7 +338,7 @@ class TestReferenceLoop:
         demand = NetworkSimulator(net).sample(32, torch.Generator().manual_seed(8)).demand
         scenarios = reference_loop.Scenarios(net, demand)
         torch.manual_seed(0)
-        policy = kind(scenarios, 16)
+        policy = kind(scenarios, (16, 16))
         optimizer = torch.optim.Adam(policy.parameters(), lr=3e-3)
         spent = [
             reference_loop.train_step(policy, batch, optimizer)

@@ -1,0 +1,292 @@
+"""Speed and memory of training, beside a plain loop of the same networks and beside what this machine can do at most.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.speed [--write docs/speed.md]
+
+One thread. Every figure comes from a process of its own: sample·store·periods per CPU-second of whole training steps
+(scenarios, forward, backward, Adam), the median of several, and the growth of the process's memory over its size
+before the first step. The plain loop is `benchmarks.reference_loop`. A few CPU-minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import reference_loop
+from models.core import NetworkSize
+from models.inventory_network import PROBLEM
+from models.inventory_network.examples import one_store_lost, warehouse_stores
+from solvers.hdpo import average_cost
+
+WIDTH = 32
+PERIODS = 50
+BEGIN, END = "<!-- begin: benchmarks.speed -->", "<!-- end: benchmarks.speed -->"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network to train on: by a family of ours at `WIDTH`, by the plain loop with the public code's layers."""
+
+    stores: int
+    family: str
+    batch: int
+    hidden: tuple[int, ...]  # layers of the plain loop's perceptrons
+    published: float  # sample·store·periods per CPU-second of the public code
+
+    @property
+    def units(self) -> int:
+        """Sample·store·periods of a step."""
+        return self.stores * self.batch * PERIODS
+
+
+CASES = {
+    "one store, MLP": Case(1, "mlp", 8192, (32, 32, 32), 8.8e5),
+    "warehouse + 3 stores, MLP": Case(3, "mlp", 1024, (512, 512, 512), 5.7e4),
+    "warehouse + 3 stores, GNN": Case(3, "gnn", 1024, (32, 32), 7.3e4),
+    "warehouse + 10 stores, GNN": Case(10, "gnn", 1024, (32, 32), 8.7e4),
+}
+SIZES = {10: 512, 30: 256, 100: 128, 300: 64, 1000: 32}  # stores: batch
+THOUSAND = (1000, 128)
+
+
+def document(stores: int) -> dict[str, Any]:
+    """The network with that many stores, over `PERIODS` periods."""
+    found = one_store_lost() if stores == 1 else warehouse_stores(stores)
+    return found | {"periods": PERIODS, "warmup_periods": 30}
+
+
+Step = Callable[[], Any]
+
+
+def our_step(case: Case, device: str = "cpu") -> Step:
+    """A training step as `solvers.hdpo` takes it: fresh scenarios, the horizon there and back, Adam."""
+    net, batch = PROBLEM.parse(document(case.stores)), case.batch
+    simulator = PROBLEM.simulator(net, counts=False).to(device)
+    policy = PROBLEM.family(case.family).build(net, simulator, NetworkSize(WIDTH, 2)).to(device)
+    optimizer = torch.optim.Adam(policy.parameters(), lr=1e-3)
+    generator = torch.Generator(device).manual_seed(1)
+
+    def step() -> None:
+        cost = average_cost(simulator, policy, simulator.initial(batch, generator), simulator.sample(batch, generator))
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(cost / case.stores)
+        torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+        optimizer.step()
+
+    return step
+
+
+def plain_step(case: Case) -> Step:
+    """The same step by the plain loop; its scenarios are drawn beforehand, collated in the step."""
+    net = PROBLEM.parse(document(case.stores))
+    demand = PROBLEM.simulator(net).sample(case.batch, torch.Generator().manual_seed(1)).demand
+    scenarios = reference_loop.Scenarios(net, demand)
+    network = reference_loop.PlainPerceptron if case.family == "mlp" else reference_loop.PlainGraphNetwork
+    policy = network(scenarios, case.hidden)
+    optimizer = torch.optim.Adam(policy.parameters(), lr=1e-3)
+
+    def step() -> None:
+        for collated in reference_loop.batches(scenarios, case.batch):
+            reference_loop.train_step(policy, collated, optimizer)
+
+    return step
+
+
+class ByteCounter(TorchDispatchMode):
+    """Bytes that operations read and write, views left out: what a machine of infinite arithmetic would still move."""
+
+    moved = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        schema = func._schema
+        if not any(r.alias_info is not None and not r.alias_info.is_write for r in schema.returns):
+            tensors = [x for x in tree_leaves((args, kwargs, result)) if isinstance(x, torch.Tensor)]
+            self.moved += sum(
+                x.untyped_storage().nbytes() if x._is_view() and x.numel() == 0 else x.nbytes for x in tensors
+            )
+        return result
+
+
+def measure(step: Step, units: float, counted: bool) -> dict[str, float]:
+    """Rate, memory and (if `counted`) the arithmetic and bytes of a step."""
+    before = _resident()
+    step()
+    seconds = []
+    spent = 0.0
+    while len(seconds) < 3 or (spent < 4.0 and len(seconds) < 15):
+        started = time.process_time()
+        step()
+        seconds.append(time.process_time() - started)
+        spent += seconds[-1]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    found = {"rate": units / statistics.median(seconds), "memory": float(peak)}
+    if counted:
+        with FlopCounterMode(display=False) as arithmetic:
+            step()
+        with ByteCounter() as traffic:
+            step()
+        found |= {"flops": arithmetic.get_total_flops() / units, "bytes": traffic.moved / units}
+    return found
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def machine() -> dict[str, float]:
+    """The most one thread of this machine does in a second: operations of a matrix product, bytes of a copy."""
+    left, right = torch.randn(1024, 1024), torch.randn(1024, 1024)
+    large = torch.randn(64 * 2**20)
+    other = torch.empty_like(large)
+    products = min(_seconds(lambda: left @ right) for _ in range(8))
+    copies = min(_seconds(lambda: other.copy_(large)) for _ in range(5))
+    return {"flops": 2 * 1024**3 / products, "bytes": 2 * large.nbytes / copies}
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    started = time.process_time()
+    call()
+    return time.process_time() - started
+
+
+def in_its_own_process(side: str, case: Case) -> dict[str, float]:
+    """One measurement in a fresh interpreter."""
+    command = [sys.executable, "-m", "benchmarks.speed", "--measure", json.dumps({"side": side} | asdict(case))]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def comparison(peak: dict[str, float]) -> Iterator[str]:
+    """Our step beside the plain loop's."""
+    yield "| network | batch | plain loop | ours | ratio (target ≥ 5) | memory plain | ours | share (target ≤ 0.5) |"
+    yield "|---|---|---|---|---|---|---|---|"
+    ours_by_case = {}
+    for name, case in CASES.items():
+        plain = in_its_own_process("plain", case)
+        ours = ours_by_case[name] = in_its_own_process("ours", case)
+        layers = "-".join(str(width) for width in case.hidden)
+        yield (
+            f"| {name} ({layers} in the loop) | {case.batch} | {plain['rate']:.2e} | {ours['rate']:.2e} "
+            f"| {ours['rate'] / plain['rate']:.1f} | {plain['memory'] / 2**20:,.0f} MiB "
+            f"| {ours['memory'] / 2**20:,.0f} MiB | {ours['memory'] / plain['memory']:.2f} |"
+        )
+    small = replace(CASES["warehouse + 3 stores, MLP"], hidden=(WIDTH, WIDTH))
+    rate = in_its_own_process("plain", small)["rate"]
+    yield ""
+    yield f"The plain loop with a perceptron of our size ({WIDTH}-{WIDTH}) on the warehouse with 3 stores: {rate:.2e}."
+    yield ""
+    yield (
+        "| network | ours | public code, as published | flop | bytes | limit by arithmetic | limit by bytes "
+        "| ours / limit |"
+    )
+    yield "|---|---|---|---|---|---|---|---|"
+    for name, case in CASES.items():
+        ours = ours_by_case[name]
+        by_arithmetic, by_bytes = peak["flops"] / ours["flops"], peak["bytes"] / ours["bytes"]
+        yield (
+            f"| {name} | {ours['rate']:.2e} | {case.published:.1e} | {ours['flops']:,.0f} | {ours['bytes']:,.0f} "
+            f"| {by_arithmetic:.2e} | {by_bytes:.2e} | {ours['rate'] / min(by_arithmetic, by_bytes):.2f} |"
+        )
+
+
+def scaling() -> Iterator[str]:
+    """Cost per store from ten to a thousand."""
+    yield "| stores | batch | sample·store·periods per CPU-second | CPU-µs for one | bytes kept for one |"
+    yield "|---|---|---|---|---|"
+    for stores, batch in (*SIZES.items(), THOUSAND):
+        case = Case(stores, "gnn", batch, (), 0.0)
+        found = in_its_own_process("ours", case)
+        kept = found["memory"] / case.units
+        memory = f"{kept:,.0f} ({found['memory'] / 2**30:.2f} GiB in all)"
+        yield f"| {stores:,} | {batch} | {found['rate']:.2e} | {1e6 / found['rate']:.2f} | {memory} |"
+
+
+def on_gpu() -> Iterator[str]:
+    """The same step on a GPU, where there is one."""
+    if not torch.cuda.is_available():
+        yield "No GPU was at hand: nothing measured on one."
+        return
+    yield f"| {torch.cuda.get_device_name()} | batch | precision | sample·store·periods per second | memory |"
+    yield "|---|---|---|---|---|"
+    for stores, batch in ((10, 8192), (100, 8192), (1000, 1024)):
+        for precision in ("float32", "bfloat16"):
+            torch.cuda.reset_peak_memory_stats()
+            case = Case(stores, "gnn", batch, (), 0.0)
+            step = our_step(case, "cuda")
+            with torch.autocast("cuda", torch.bfloat16, enabled=precision == "bfloat16"):
+                seconds = statistics.median(_gpu_seconds(step) for _ in range(6))
+            memory = torch.cuda.max_memory_allocated() / 2**30
+            rate = case.units / seconds
+            yield f"| warehouse + {stores} stores | {batch} | {precision} | {rate:.2e} | {memory:.2f} GiB |"
+
+
+def _gpu_seconds(step: Step) -> float:
+    torch.cuda.synchronize()
+    started = time.perf_counter()
+    step()
+    torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def report() -> Iterator[str]:
+    """Every table."""
+    peak = machine()
+    threads = f"one thread, torch {torch.__version__}, {platform.machine()}"
+    rates = f"{peak['flops'] / 1e9:.0f} Gflop/s (matrix product), {peak['bytes'] / 1e9:.1f} GB/s (copy)"
+    yield f"Machine: {rates}; {threads}."
+    yield ""
+    yield from comparison(peak)
+    yield ""
+    yield from scaling()
+    yield ""
+    yield from on_gpu()
+
+
+def write(path: Path, lines: list[str]) -> None:
+    """Put the tables between the page's two marks."""
+    before, rest = path.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    path.write_text("\n".join((before + BEGIN, *lines, END + after)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", type=Path, help="page whose tables to replace")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.measure:
+        asked = json.loads(arguments.measure)
+        side, case = asked.pop("side"), Case(**asked)
+        step = our_step(case) if side == "ours" else plain_step(case)
+        print(json.dumps(measure(step, case.units, counted=side == "ours" and case.stores <= 10)))
+        return
+    lines = []
+    for line in report():
+        print(line, flush=True)
+        lines.append(line)
+    if arguments.write:
+        write(arguments.write, lines)
+
+
+if __name__ == "__main__":
+    main()
