@@ -6,8 +6,8 @@ of the problem's own code is used. Stores have lead times short enough for an ex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from tests.oracles.capacitated_line import line
 from tests.oracles.demand import Floats, clipped_normal, negative_binomial, poisson, total
 from tests.oracles.dual_sourcing import dual_base_stock, dual_sourcing
-from tests.oracles.fill_rate import least_base_stock
+from tests.oracles.fill_rate import least_base_stock, price_of_service
 from tests.oracles.one_lane import backlogged_store, lost_sales_store, lots, minimum_order, single_period_cost
 from tests.oracles.partial_backlog import one_period_late, without_lead_time
 from tests.oracles.perishable import perishable_store
@@ -34,7 +34,8 @@ class Case:
 
     `state` names what `orders` looks at, in order: "position" (net inventory and all under way), "net" (net
     inventory), "waiting" (under way on the first lane), "life 1", "life 2", … (stock by remaining life), of the store
-    or, where it says so, "of" another node; `orders` gives a quantity for every lane of the document.
+    or, where it says so, "of" another node; `orders` gives a quantity for every lane of the document. For every
+    policy, cost + Σ λ slack is at least the optimum.
     """
 
     document: Document
@@ -42,6 +43,7 @@ class Case:
     how: str  # where the optimum comes from
     state: tuple[str, ...]
     orders: Rule
+    prices: Mapping[str, float] = field(default_factory=dict)  # λ [money/unit of slack] of constraints in expectation
 
 
 def table(optimum: Optimum) -> Rule:
@@ -216,20 +218,27 @@ def partial_backlog() -> Case:
 
 
 def fill_rate() -> Case:
-    level, on_hand = least_base_stock(clipped_normal(5.0, 1.6, 0.01), 0.01, 1, 0.95)
+    normal = clipped_normal(5.0, 1.6, 0.01)
+    level, on_hand = least_base_stock(normal, 0.01, 1, 0.95)
+    prices = {"fill_rate/store": price_of_service(level, normal, 0.01, 1, 1.0)}
     demand = {"process": "normal", "nodes": {"store": {"mean": 5.0, "std": 1.6}}}
     node = {"unmet_demand": "backlogged", "shortage_cost": 0.0, "fill_rate_target": 0.95}
     document = one_store(demand, [{"lead_time": 1}], node, 11.0)
-    return Case(document, on_hand, "base stock that just meets the target (duality)", ("position",), base_stock(level))
+    how = "base stock that just meets the target (duality)"
+    return Case(document, on_hand, how, ("position",), base_stock(level), prices)
 
 
 def fill_rate_two_stores() -> Case:
     """Two stores with a supplier each and a target each: nothing ties them, so each keeps its own least base stock."""
-    means, stds, leads, targets, holding = (5.0, 8.0), (1.6, 3.0), (1, 2), (0.95, 0.85), (1.0, 0.5)
-    found = [
-        least_base_stock(clipped_normal(mean, std, 0.02), 0.02, lead, target)
-        for mean, std, lead, target in zip(means, stds, leads, targets, strict=True)
-    ]
+    step = 0.02
+    parts = {"store": (5.0, 1.6, 1, 0.95, 1.0), "other": (8.0, 3.0, 2, 0.85, 0.5)}
+    levels, prices, cost = [], {}, 0.0
+    for store, (mean, std, lead_time, target, holding_cost) in parts.items():
+        demand = clipped_normal(mean, std, step)
+        level, stock = least_base_stock(demand, step, lead_time, target)
+        prices[f"fill_rate/{store}"] = price_of_service(level, demand, step, lead_time, holding_cost)
+        levels.append(level)
+        cost += holding_cost * stock
     node = {"kind": "store", "unmet_demand": "backlogged", "shortage_cost": 0.0}
     document: Document = {
         "problem": "inventory_network",
@@ -250,13 +259,12 @@ def fill_rate_two_stores() -> Case:
             "nodes": {"store": {"mean": 5.0, "std": 1.6}, "other": {"mean": 8.0, "std": 3.0}},
         },
     }
-    cost = sum(h * stock for h, (_, stock) in zip(holding, found, strict=True))
 
     def orders(state: Sequence[Floats]) -> Sequence[Floats]:
-        return [np.clip(level - x, 0.0, None) for x, (level, _) in zip(state, found, strict=True)]
+        return [np.clip(level - x, 0.0, None) for x, level in zip(state, levels, strict=True)]
 
     how = "each store's base stock that just meets its target (duality)"
-    return Case(document, cost, how, ("position", "position of other"), orders)
+    return Case(document, cost, how, ("position", "position of other"), orders, prices)
 
 
 def perishable(shelf_life: int, lead_time: int) -> Case:

@@ -41,6 +41,19 @@ def least_base_stock(demand: Floats, step: float, lead_time: int, target: float)
     return high, float(service_of(np.array([high]), demand, step, lead_time)[1][0])
 
 
+def price_of_service(level: float, demand: Floats, step: float, lead_time: int, holding_cost: float) -> float:
+    """λ [money/unit] at which a base stock is best: h F_{L+1}(S) / (F_L(S) − F_{L+1}(S)) for continuous demand.
+
+    For every policy, cost + λ (units unmet − units that may be unmet) is then at least the optimum.
+    """
+    before, after = (np.cumsum(total(demand, periods)) for periods in (lead_time, lead_time + 1))
+    place = level / step
+    met_before, met_after = (
+        float(np.interp(place, np.arange(len(sums)) + 0.5, sums, right=1.0)) for sums in (before, after)
+    )
+    return holding_cost * met_after / (met_before - met_after)
+
+
 def least_stock_by_program(demand: Floats, lead_time: int, target: float, lowest: int, highest: int) -> float:
     """Least mean stock on hand [units] of any policy that meets the target, whole-unit demand: a linear program over
     how often each position and order occur, lots drawn where that helps."""

@@ -22,6 +22,21 @@ def lost_sales_store(
 ) -> float:
     """Least average cost [money/period], within `tolerance`, for whole-unit demand of 0, 1, 2, … with `demand` chances.
 
+    Raises: as `lost_sales_policy`.
+    """
+    return lost_sales_policy(demand, lead_time, holding_cost, shortage_cost, tolerance, max_iterations)[0]
+
+
+def lost_sales_policy(
+    demand: Floats,
+    lead_time: int,
+    holding_cost: float,
+    shortage_cost: float,
+    tolerance: float = 1e-6,
+    max_iterations: int = 10_000,
+) -> tuple[float, Floats]:
+    """Least average cost [money/period], and the order [units] of every state (x, z_1, …, z_{L−1}).
+
     Raises:
         ValueError: a negative lead time, or the largest order considered is used (the grid is too small).
         RuntimeError: no convergence.
@@ -34,7 +49,8 @@ def lost_sales_store(
     largest = int(np.searchsorted(np.cumsum(demand), ratio)) + 3
     expected = _expected_cost(demand, most, holding_cost, shortage_cost)
     if lead_time == 0:
-        return float(expected.min())
+        best = int(expected.argmin())
+        return float(expected.min()), np.clip(best - np.arange(most + 1), 0, None)
     left = _left_over(demand, most)
     slots = (largest + 1,) * (lead_time - 1)
     value = np.zeros((most + 1, *slots))
@@ -45,7 +61,7 @@ def lost_sales_store(
         if change.max() - change.min() < tolerance:
             if int(order.max()) >= largest:
                 raise ValueError("the largest order considered is used: the grid is too small")
-            return float(0.5 * (change.max() + change.min()))
+            return float(0.5 * (change.max() + change.min())), order
         value = new - new.flat[0]
     raise RuntimeError(f"value iteration did not converge in {max_iterations} iterations")
 

@@ -10,9 +10,9 @@ from scipy.stats import gamma, nbinom
 
 from tests.oracles.capacitated_line import line
 from tests.oracles.clark_scarf import serial_line_of
-from tests.oracles.demand import Floats, negative_binomial, poisson, total
+from tests.oracles.demand import Floats, clipped_normal, negative_binomial, poisson, total
 from tests.oracles.dual_sourcing import dual_base_stock, dual_sourcing
-from tests.oracles.fill_rate import least_base_stock, least_stock_by_program, service_of
+from tests.oracles.fill_rate import least_base_stock, least_stock_by_program, price_of_service, service_of
 from tests.oracles.lost_sales import lost_sales_store as zipkin
 from tests.oracles.newsvendor import newsvendor
 from tests.oracles.one_lane import backlogged_store, lost_sales_store, lots, minimum_order
@@ -186,6 +186,17 @@ class TestFillRate:
         fill, on_hand = service_of(np.array([7.0]), DEMAND, 1.0, 1)
         level, stock = least_base_stock(DEMAND, 1.0, 1, float(fill[0]))
         assert (level, stock) == (pytest.approx(7.0, abs=1e-6), pytest.approx(float(on_hand[0]), abs=1e-6))
+
+    @pytest.mark.parametrize("lead_time", [1, 2])
+    def test_the_price_is_what_a_unit_more_of_service_costs(self, lead_time: int) -> None:
+        step, h = 0.01, 0.5
+        demand = clipped_normal(5.0, 1.6, step)
+        level, _ = least_base_stock(demand, step, lead_time, 0.95)
+        _, more = least_base_stock(demand, step, lead_time, 0.951)
+        _, less = least_base_stock(demand, step, lead_time, 0.949)
+        price = price_of_service(level, demand, step, lead_time, h)
+        mean = float(np.arange(len(demand)) @ demand) * step
+        assert price == pytest.approx(h * (more - less) / (0.002 * mean), rel=2e-3)
 
 
 class TestPerishable:
