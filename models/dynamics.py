@@ -88,6 +88,7 @@ class Simulator(nn.Module, ABC, Generic[S, P, D, W]):
     discount: float = 1.0
     places: tuple[str, ...] = ()  # ids of the columns of `Costs.places`
     relaxes: tuple[str, ...] = ()  # what training's gradients smooth over, in words; evaluation is always exact
+    relaxed: bool = False  # set by training while it takes gradients: jumps that only blur them may be left out
 
     @abstractmethod
     def initial(self, batch: int, generator: torch.Generator) -> S:

@@ -61,11 +61,16 @@ class Ordering(nn.Module):
         self.limits_storage = any(limit < UNLIMITED for limit in holds)
         limits_suppliers = any(limit < UNLIMITED for limit in ships[self.num_nodes :])
         self.limits_shipping = bool((layout.source < self.num_nodes).any()) or limits_suppliers
+        # Whole units and nothing coarser, as small as what is usually ordered.
+        units = self.any_lot and not self.any_minimum and all(lane.lot_multiple is None for lane in layout.lanes)
+        self.only_units = units and min(layout.lane_flow.tolist()) >= 1.0
         self.relaxes = tuple(self._relaxations())
 
     def _relaxations(self) -> list[str]:
         found = []
-        if self.any_lot:
+        if self.only_units:
+            found.append("orders are not rounded to whole units; they are when judged and served")
+        elif self.any_lot:
             found.append("orders are rounded to whole lots; their gradient is that of the order before rounding")
         if self.any_minimum:
             found.append(
@@ -86,15 +91,18 @@ class Ordering(nn.Module):
         asked: Float[Tensor, "batch lane"],
         supply: Float[Tensor, "batch all_nodes"] | None,
         room: Float[Tensor, "batch node"] | None,
+        relaxed: bool = False,
     ) -> Float[Tensor, "batch lane"]:
         """Feasible orders near `asked`, themselves if feasible.
 
         Proposals move to the nearest size allowed and below the lane's capacity; then each receiving node's room and
         each supplying node's goods are shared in proportion to what was asked; then sizes that are no longer allowed
-        fall to the next one that is. `supply` and `room` may be missing where nothing limits them.
+        fall to the next one that is. `supply` and `room` may be missing where nothing limits them. `relaxed` orders
+        need not be whole units: whole stock would meet whole demand at the kinks of the cost, where the gradient of
+        rounded orders points the wrong way.
         """
-        lumpy = self.any_lot or self.any_minimum
-        ask = asked.clamp(0.0, UNLIMITED)
+        lumpy = (self.any_lot or self.any_minimum) and not (relaxed and self.only_units)
+        ask = asked.clamp_min(0.0)
         if lumpy:
             ask = straight_through(ask, self._nearest(ask))
         if self.limits_lanes:
@@ -131,18 +139,23 @@ class Ordering(nn.Module):
     ) -> Float[Tensor, " batch"]:
         """Largest breach of any limit [units]; 0 is feasible."""
         shipped = total(orders, self.source, self.num_all_nodes)
-        worst = torch.maximum((-orders).amax(1), (orders - self.lane_capacity).amax(1))
-        worst = torch.maximum(worst, (shipped - supply).amax(1))
+        worst = torch.maximum((-orders).amax(1), _above(orders, self.lane_capacity))
+        worst = torch.maximum(worst, _above(shipped, supply))
         if room is not None:
             received = total(orders, self.target, self.num_nodes)
             # A node may start above its capacity; then it must merely receive nothing.
-            worst = torch.maximum(worst, (received - room).amax(1))
+            worst = torch.maximum(worst, _above(received, room))
         if self.any_lot:
             off = orders - self._lots(orders, (orders / self.lot).round())
             worst = torch.maximum(worst, off.abs().amax(1))
         if self.any_minimum:
             worst = torch.maximum(worst, torch.minimum(orders, self.minimum - orders).amax(1))
         return worst.clamp_min(0.0)
+
+
+def _above(values: Tensor, limit: Tensor) -> Tensor:
+    """The most by which any column exceeds its limit."""
+    return torch.where(limit < UNLIMITED, values - limit, 0.0).amax(1)
 
 
 def _limit(limit: float | None) -> float:

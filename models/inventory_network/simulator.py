@@ -65,7 +65,7 @@ class _Charge(NamedTuple):
 
     amounts: Tensor  # (batch, k)
     price: Tensor  # (k,) [money per unit of the amount]
-    nodes: Tensor  # (k,) stocking node, in internal order
+    nodes: Tensor | None = None  # (k,) stocking node, in internal order; None: the first k of them
 
 
 class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]):
@@ -87,8 +87,6 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
     own_source: Tensor
     slot_target: Tensor
     post_target: Tensor
-    stores: Tensor
-    stocking: Tensor
     holding_cost: Tensor
     shortage_cost: Tensor
     lost_sales_cost: Tensor
@@ -120,6 +118,7 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
         self.arrivals = RandomArrivals(self.layout)
         self.memory = DemandMemory(net, self.store_ids)
         self.num_delays = self.arrivals.num_lanes
+        self.remembers, self.perishes = bool(self.memory.width), self.ageing.active
         self.relaxes = self.ordering.relaxes
         self._register_indices()
         self._register_costs()
@@ -135,8 +134,6 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
         self._keep("own_source", torch.from_numpy(lay.source[own]))
         self._keep("slot_target", torch.from_numpy(lay.target[lay.slot_lane]))
         self._keep("post_target", torch.from_numpy(lay.target[lay.post_lane]))
-        self._keep("stores", torch.arange(self.num_demand))
-        self._keep("stocking", torch.arange(self.num_nodes))
         self.shifts = self.net.receipt == "before_decision"
 
     def _register_costs(self) -> None:
@@ -215,12 +212,12 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
             charged["in_transit"] = _Charge(post.pipeline, self.in_transit_cost, self.post_target)
         if self.charges["price"]:
             served = self._served(state.net_inventory, stock)
-            charged["backlog_revenue"] = _Charge(served, -self.price, self.stores)
+            charged["backlog_revenue"] = _Charge(served, -self.price)
         if not self.counts:
             return post, self._costs(charged)
         counted = {
-            "ordered": total(orders, self.target, self.num_nodes),
-            "under_way": total(post.pipeline, self.post_target, self.num_nodes),
+            "ordered": self._by_node(orders, self.target),
+            "under_way": self._by_node(post.pipeline, self.post_target),
         }
         return post, self._costs(charged, counted)
 
@@ -229,24 +226,24 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
         before = post.net_inventory[:, : self.num_demand]
         after, short, lost = self._serve(before, demand)
         aging, outdated = post.aging, None
-        if self.ageing.active:
+        if self.perishes:
             aging, outdated = self.ageing.issue(post.aging, demand, after)
             after = add(after, self.ageing.stores, -outdated)
         ends = after
         if self.num_nodes > self.num_demand:
             ends = torch.cat((after, post.net_inventory[:, self.num_demand :]), dim=1)
         charged = {
-            "holding": _Charge(ends.clamp_min(0.0), self.holding_cost, self.stocking),
-            "shortage": _Charge(short, self.shortage_cost, self.stores),
+            "holding": _Charge(ends.clamp_min(0.0), self.holding_cost),
+            "shortage": _Charge(short, self.shortage_cost),
         }
         if lost is not None:
-            charged["lost_sales"] = _Charge(lost, self.lost_sales_cost, self.stores)
+            charged["lost_sales"] = _Charge(lost, self.lost_sales_cost)
         if outdated is not None:
             charged["outdate"] = _Charge(outdated, self.ageing.cost, self.ageing.stores)
         following = self._next(ends, post, noise, stage, aging)
         if self.charges["price"]:
             sold = torch.minimum(before.clamp_min(0.0), demand) + self._served(ends, following.net_inventory)
-            charged["revenue"] = _Charge(sold, -self.price, self.stores)
+            charged["revenue"] = _Charge(sold, -self.price)
         counted = self._count(before, demand, ends, short, lost, outdated) if self.counts else {}
         slacks = self._slacks(before, demand) if self._slack_names else {}
         return following, self._costs(charged, counted, slacks)
@@ -272,7 +269,7 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
 
     def _next(self, ends: Tensor, post: NetworkPostState, noise: Demand, stage: Stage, aging: Tensor) -> NetworkState:
         memory, pipeline = post.memory, post.pipeline
-        if self.memory.width:
+        if self.remembers:
             memory = self.memory.update(memory, noise.demand[:, stage], stage)
         if not self.shifts:
             return NetworkState(ends, pipeline, aging, memory)
@@ -293,11 +290,15 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
         if not self.counts:
             return Costs(components, slacks=slacks or {})
         counted = counted or {}
-        spent = {
-            name: total(charge.amounts * charge.price, charge.nodes, self.num_nodes) for name, charge in charged.items()
-        }
+        spent = {name: self._by_node(charge.amounts * charge.price, charge.nodes) for name, charge in charged.items()}
         quantities = {name: values.sum(1) for name, values in counted.items()}
         return Costs(components, quantities, {**counted, **spent}, slacks or {})
+
+    def _by_node(self, values: Tensor, nodes: Tensor | None = None) -> Tensor:
+        """Values (batch, k) at the stocking nodes they belong to, by default the first k."""
+        if nodes is not None:
+            return total(values, nodes, self.num_nodes)
+        return torch.nn.functional.pad(values, (0, self.num_nodes - values.shape[1]))
 
     def _count(
         self,
@@ -319,9 +320,9 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
             "stock_outs": (unmet > 0).to(demand.dtype),
             "store_periods": torch.ones_like(demand),
         }
-        counted = {name: total(values, self.stores, self.num_nodes) for name, values in counted.items()}
+        counted = {name: self._by_node(values) for name, values in counted.items()}
         if outdated is not None:
-            counted["outdated"] = total(outdated, self.ageing.stores, self.num_nodes)
+            counted["outdated"] = self._by_node(outdated, self.ageing.stores)
         return counted | {"on_hand": ends.clamp_min(0.0)}
 
     def _slacks(self, before: Tensor, demand: Tensor) -> dict[str, Tensor]:
@@ -358,7 +359,7 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
         """Nearest allowed sizes, proportional rationing, and sizes that are then not allowed rounded down."""
         supply = self.supply(state) if self.ordering.limits_shipping else None
         room = self.room(state) if self.ordering.limits_storage else None
-        return Orders(self.ordering.repair(decision.quantity, supply, room))
+        return Orders(self.ordering.repair(decision.quantity, supply, room, self.relaxed))
 
     def violation(self, state: NetworkState, decision: Orders, stage: Stage) -> Float[Tensor, " batch"]:
         room = self.room(state) if self.ordering.limits_storage else None

@@ -23,7 +23,7 @@ from tests.models.networks import random_network, rich_network
 from tests.models.plain_network import PlainNetwork
 
 SEEDS = st.integers(0, 2**32 - 1)
-EXTREMES = [0.0, -0.0, -1.0, 1e-9, 0.5, 1e6, 1e12, 1e30, -1e30, float("inf"), -float("inf")]
+EXTREMES = [0.0, -0.0, -1.0, 1e-9, 0.5, 1e6, 1e12, 1e30, -1e30]
 PROPOSALS = st.lists(st.floats(-20, 60) | st.sampled_from(EXTREMES), min_size=1, max_size=40)
 
 
@@ -136,7 +136,7 @@ def test_any_proposal_becomes_feasible_and_feasible_orders_stay(seed: int, propo
         torch.testing.assert_close(again.quantity, orders.quantity, rtol=100 * eps, atol=100 * eps * size)
 
 
-@quickly(10)
+@quickly(6)
 @given(seed=SEEDS)
 def test_every_family_decides_feasibly(seed: int) -> None:
     walk = Walk(rich_network(seed), seed, double=False)
