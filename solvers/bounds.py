@@ -29,6 +29,7 @@ from solvers.core import Callbacks, Config, InnerSolveError, Solver, SolveResult
 if TYPE_CHECKING:
     from models.dynamics import Simulator
     from models.program import MultistageProgram, Program, Vector
+    from solvers.shadow_prices import ShadowPrices
 
 CHUNK = 1024  # scenarios whose data are held at once
 Ended = Literal["optimal", "infeasible", "unbounded", "time_limit", "stopped"]
@@ -41,6 +42,11 @@ class PerfectInformationConfig(Config):
     whole_numbers: bool = Field(
         False,
         description="Keep whole-number decisions whole: a tighter bound, but a mixed-integer program per scenario.",
+    )
+    shadow_prices: bool = Field(
+        True,
+        description="Report what one more unit of stock, goods under way or capacity would have saved "
+        "(not with whole_numbers where there are any: such programs have no duals).",
     )
     time_limit_seconds: float | None = Field(
         None, gt=0, le=86_400, description="Wall clock for all scenarios; the bound is over those solved by then."
@@ -82,6 +88,7 @@ class Hindsight:
         self.face = _program(problem, instance)
         self.chained = self.face.horizon(reported_weights(simulator))
         self.hot = HotProgram(self.chained.program if whole_numbers else self.chained.program.relaxed())
+        self.prices: ShadowPrices | None = None  # set it, and the duals of every scenario are added to it
         self.build_seconds = time.perf_counter() - started
 
     def values(
@@ -135,6 +142,8 @@ class Hindsight:
             if found.status != "optimal":
                 return found.status
             values.append(found.bound)
+            if self.prices is not None:
+                self.prices.add(self.hot)
         return "optimal"
 
 
@@ -174,11 +183,14 @@ def perfect_information(
     """The perfect-information bound on fresh scenarios of the evaluation stream."""
     from solvers.evaluation import Scenarios, estimate, interval
     from solvers.hdpo import scenario_seed
+    from solvers.shadow_prices import ShadowPrices
 
     simulator = problem.simulator(instance)
     drawn = scenario_seed(seed, "evaluation")
     chunk = next(iter(Scenarios(simulator, drawn, config.scenarios)))
     program = Hindsight(problem, instance, simulator, config.whole_numbers)
+    if config.shadow_prices and not program.hot.program.is_mixed_integer:
+        program.prices = ShadowPrices(program.hot.program)
     found = program.values(chunk.state, chunk.noise, callbacks, config.time_limit_seconds)
     stages = simulator.num_stages - simulator.first_reported_stage
     document: dict[str, Any] = {
@@ -204,6 +216,8 @@ def perfect_information(
         "ci95": interval(mean, error),
         "milliseconds_per_scenario": round(1e3 * program.hot.tally.seconds / len(found.values), 4),
     }
+    if program.prices is not None:
+        document["shadow_prices"] = program.prices.document()
     return SolveResult(found.status, document)
 
 

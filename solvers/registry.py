@@ -7,6 +7,7 @@ Algorithms of your own, kept outside this tree, are named by the environment:
 from __future__ import annotations
 
 from models.lazy import plugins
+from solvers.bound import BOUND
 from solvers.bounds import DETERMINISTIC, PERFECT_INFORMATION
 from solvers.core import Solver
 from solvers.hdpo import HDPO
@@ -18,6 +19,7 @@ _SOLVERS: dict[str, Solver] = {
         HDPO,
         ROLLING_DETERMINISTIC,
         ROLLING_TWO_STAGE,
+        BOUND,
         PERFECT_INFORMATION,
         DETERMINISTIC,
         *plugins("HERENOW_SOLVERS", Solver),
