@@ -107,8 +107,18 @@ class Empirical(DemandDocument):
         weights: Floats = np.convolve(self.start_weights(), np.ones(self.block)) / self.block
         return weights
 
+    @cached_property
+    def fits(self) -> dict[Timeline, Adjusted]:
+        """What was fitted already, by the periods it is for; fits of long histories take seconds."""
+        return {}
+
     def adjusted(self, timeline: Timeline) -> Adjusted:
         """The history with what covariates explain divided out, and what they mean for the future."""
+        if timeline not in self.fits:
+            self.fits[timeline] = self._fitted(timeline)
+        return self.fits[timeline]
+
+    def _fitted(self, timeline: Timeline) -> Adjusted:
         stages = np.arange(len(self.history)) - self.shift(timeline)
         groups = [getattr(timeline, name)(stages) for name in self.covariates]
         sizes = [MEMBERS[name] for name in self.covariates]
