@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from models.core import BoundValue
 from models.inventory_network import stationary_demand
 from models.inventory_network.demand_grid import StopLoss, total
@@ -25,6 +27,8 @@ from models.inventory_network.network_reading import (
     upstream,
 )
 from models.inventory_network.optimal import optimal_refuses
+
+COARSE = 0.002  # share of the work that the first, quick bound for a store with lost sales may take
 
 # --- one warehouse with backlogged stores ----------------------------------------------------------------------------
 
@@ -111,29 +115,29 @@ def free_refuses(net: InventoryNetwork) -> str | None:
 
 
 def free_warehouse(net: InventoryNetwork, should_stop: ShouldStop) -> BoundValue:
-    """Every store alone, as if what supplies it never ran out and held its stock for nothing."""
-    stores = stores_of(net)
+    """Every store alone, as if what supplies it never ran out and held its stock for nothing.
+
+    A quick, coarse bound for every store comes first; it is sharpened store by store while there is time.
+    """
     cheapest = _cheapest_paths(net)
-    low, by_store, notes = 0.0, {}, {}
-    known: dict[tuple[object, ...], tuple[float, str]] = {}
-    for store in stores:
-        lanes = into(net, store.id)
-        shortest = min(_shortest(lane) for lane in lanes)
-        flow = cheapest[store.id] - store.price
-        process = net.demand.nodes
-        same = process[store.id] if isinstance(process, dict) else store.id
-        key = (str(same), shortest, flow, store.holding_cost, store.shortage_cost, store.unmet_demand)
-        if key not in known:
-            limit = min(WORK_LIMIT / 4, 2 * WORK_LIMIT / len(stores))
-            known[key] = _store_alone(net, store, shortest, flow, limit, should_stop)
-        by_store[store.id], notes[store.id] = known[key]
-        low += by_store[store.id]
-    rounded = {name: round(value, 6) for name, value in by_store.items()}
-    words = {name: note for name, note in notes.items() if note}
-    more = {"approximations": words} if words else {}
-    found = Optimum(low, float("inf"))
+    alone = {store.id: _alone(net, store, cheapest[store.id]) for store in stores_of(net)}
+    limit = min(WORK_LIMIT / 4, 2 * WORK_LIMIT / len(alone))
+    found: dict[_Alone, _StoreBound] = {}
+    for key in alone.values():
+        if key not in found:
+            found[key] = _StoreBound(key.least, "no time") if should_stop() else key.bound(limit * COARSE, never)
+    for key in found:
+        if found[key].notes and not should_stop():
+            found[key] = max(found[key], key.bound(limit, should_stop), key=lambda bound: bound.value)
+    values = {name: found[key].value for name, key in alone.items()}
+    notes = {name: found[key].notes for name, key in alone.items() if found[key].notes}
     return bound_value(
-        found, 0.0, "every store alone, its supply unlimited and free", stores=rounded, ignores=_ignored(net), **more
+        Optimum(sum(values.values()), float("inf")),
+        0.0,
+        "every store alone, its supply unlimited and free",
+        stores={name: round(value, 6) for name, value in values.items()},
+        ignores=_ignored(net),
+        **({"approximations": notes} if notes else {}),
     )
 
 
@@ -146,42 +150,74 @@ def _cheapest_paths(net: InventoryNetwork) -> dict[str, float]:
     return cheapest
 
 
-def _store_alone(
-    net: InventoryNetwork, store: Node, lead_time: int, flow: float, limit: float, should_stop: ShouldStop
-) -> tuple[float, str]:
-    """A lower bound for one store with unlimited supply, flow cost included, and what was approximated."""
-    demand = stationary_demand.of_store(net.demand, store.id)
-    constant, holding = flow * demand.mean, store.holding_cost
-    if store.unmet_demand == "backlogged":
-        if holding == 0 or store.shortage_cost == 0:
-            return constant, ""
-        single = demand.contraction(demand.spacing or deviation(demand) / FINE)
-        return constant + newsvendor(total(single, lead_time + 1), holding, store.shortage_cost).low, ""
-    loss = store.shortage_cost - flow
-    if loss <= 0:
-        return constant + loss * demand.mean, ""
-    if holding == 0:
-        return constant, ""
-    return _lost_alone(demand, lead_time, holding, loss, limit, constant, should_stop)
+def never() -> bool:
+    """Asked whether to stop: no."""
+    return False
 
 
-def _lost_alone(
-    demand: StopLoss,
-    lead_time: int,
-    holding: float,
-    loss: float,
-    limit: float,
-    constant: float,
-    should_stop: ShouldStop,
-) -> tuple[float, str]:
-    """Value iteration on the finest grid, and for the longest lead time, that the limit of work allows."""
-    for length in range(lead_time, -1, -1):
-        step = demand.spacing
-        if step is None or lost_sales_size(demand.spread(step), length, holding, loss, OrderRule()).work > limit:
-            step = quick_step(demand, length, holding, loss, limit)
-        if step is not None:
-            found = lost_sales(demand.contraction(step), length, holding, loss, should_stop)
-            notes = [f"lead time {length} for {lead_time}"] if length < lead_time else []
-            notes += [] if step == demand.spacing else [f"demand in steps of {step:.3g}"]
-            return constant + found.low, ", ".join(notes)
-    raise AssertionError("a lead time of zero is always quick")
+@dataclass(frozen=True)
+class _StoreBound:
+    """A lower bound for one store, and what was approximated on the way."""
+
+    value: float  # [money/period]
+    notes: str = ""
+
+
+@dataclass(frozen=True)
+class _Alone:
+    """A store with unlimited supply; stores that are alike are equal."""
+
+    process: str  # its demand as a document
+    demand: StopLoss = field(compare=False)
+    unmet_demand: str
+    lead_time: int  # the least of its lanes [periods]
+    flow_cost: float  # the least of its paths, less its price [money/unit]
+    holding_cost: float
+    shortage_cost: float
+
+    @property
+    def least(self) -> float:
+        """What is sure without any computation: stock and shortage cost nothing at least [money/period]."""
+        gain = min(self.shortage_cost - self.flow_cost, 0.0) if self.unmet_demand == "lost" else 0.0
+        return (self.flow_cost + gain) * self.demand.mean
+
+    def bound(self, limit: float, should_stop: ShouldStop) -> _StoreBound:
+        """Least average cost, or a bound on it with at most `limit` products an iteration."""
+        constant = self.least
+        if self.unmet_demand == "backlogged":
+            if self.holding_cost == 0 or self.shortage_cost == 0:
+                return _StoreBound(constant)
+            single = self.demand.contraction(self.demand.spacing or deviation(self.demand) / FINE)
+            covered = total(single, self.lead_time + 1)
+            return _StoreBound(constant + newsvendor(covered, self.holding_cost, self.shortage_cost).low)
+        loss = self.shortage_cost - self.flow_cost
+        if loss <= 0 or self.holding_cost == 0:
+            return _StoreBound(constant)
+        return self._lost(loss, limit, constant, should_stop)
+
+    def _lost(self, loss: float, limit: float, constant: float, should_stop: ShouldStop) -> _StoreBound:
+        """Value iteration on the finest grid, and for the longest lead time, that the limit of work allows."""
+        demand, holding = self.demand, self.holding_cost
+        for length in range(self.lead_time, -1, -1):
+            step = demand.spacing
+            if step is None or lost_sales_size(demand.spread(step), length, holding, loss, OrderRule()).work > limit:
+                step = quick_step(demand, length, holding, loss, limit)
+            if step is not None:
+                found = lost_sales(demand.contraction(step), length, holding, loss, should_stop)
+                notes = [f"lead time {length} for {self.lead_time}"] if length < self.lead_time else []
+                notes += [] if step == demand.spacing else [f"demand in steps of {step:.3g}"]
+                return _StoreBound(constant + found.low, ", ".join(notes))
+        raise AssertionError("a lead time of zero is always quick")
+
+
+def _alone(net: InventoryNetwork, store: Node, path_cost: float) -> _Alone:
+    nodes = net.demand.nodes
+    return _Alone(
+        str(nodes[store.id]) if isinstance(nodes, dict) else store.id,
+        stationary_demand.of_store(net.demand, store.id),
+        store.unmet_demand,
+        min(_shortest(lane) for lane in into(net, store.id)),
+        path_cost - store.price,
+        store.holding_cost,
+        store.shortage_cost,
+    )
