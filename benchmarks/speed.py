@@ -34,7 +34,7 @@ from models.inventory_network import PROBLEM
 from models.inventory_network.examples import one_store_lost, warehouse_stores
 from solvers.hdpo import average_cost
 
-WIDTH = 32
+WIDTH = 24
 PERIODS = 50
 BEGIN, END = "<!-- begin: benchmarks.speed -->", "<!-- end: benchmarks.speed -->"
 

@@ -48,7 +48,7 @@ def mix(weight: Float[Tensor, "out feature"], values: Float[Tensor, "feature nod
 
 
 class FeatureMap(nn.Module):
-    """A linear map of the features of (feature, node, batch) tensors; `columns` picks the features that are given."""
+    """A linear map of the features of (feature, node, batch) tensors."""
 
     def __init__(self, inputs: int, outputs: int, bias: bool = False) -> None:
         super().__init__()
@@ -56,8 +56,8 @@ class FeatureMap(nn.Module):
         nn.init.uniform_(self.weight, -(inputs**-0.5), inputs**-0.5)
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
 
-    def forward(self, values: Float[Tensor, "feature node batch"], columns: Tensor | None = None) -> Tensor:
-        mixed = mix(self.weight if columns is None else self.weight[:, columns], values)
+    def forward(self, values: Float[Tensor, "feature node batch"]) -> Float[Tensor, "out node batch"]:
+        mixed = mix(self.weight, values)
         return mixed if self.bias is None else mixed + self.bias[:, None, None]
 
 

@@ -23,6 +23,7 @@ from models.networks import FeatureMap, LaneSum, bend, mix
 class Constants:
     """What the weights make of the static features: the same for every scenario, one column per stage."""
 
+    entry: Tensor  # (width, feature) first layer, of the features the network has
     level: Tensor  # (node, stage) echelon base-stock level [periods of demand]
     enter: Tensor  # (width, node, stage) added to the first layer
     round: Tensor  # (width, node, stage) added in every round of messages
@@ -35,7 +36,8 @@ class Constants:
         """One stage's column."""
         if self.level.shape[-1] == 1:
             return self
-        return Constants(**{name: value[..., stage : stage + 1] for name, value in vars(self).items()})
+        now = {name: value[..., stage : stage + 1] for name, value in vars(self).items() if name != "entry"}
+        return Constants(entry=self.entry, **now)
 
 
 class GraphPolicy(NetworkPolicy):
@@ -50,7 +52,8 @@ class GraphPolicy(NetworkPolicy):
     lane_scale: Tensor
     lane_sender: Tensor
     lane_source: Tensor
-    lane_into: Tensor
+    order: Tensor
+    rank: Tensor
     senders: Tensor
     level: Tensor
     spread: Tensor
@@ -87,19 +90,23 @@ class GraphPolicy(NetworkPolicy):
         senders, count = len(graph.senders), graph.num_nodes
         self.to_customers = LaneSum(down, share_in, (senders, count))
         self.to_suppliers = LaneSum(up, share_out, (count, senders))
+        # Lanes are taken by receiving node: where each has one supplier, a node's row is its lane's.
+        order = np.argsort(lay.target, kind="stable")
+        self.one_supplier = bool((lay.target[order] == np.arange(lay.num_lanes)).all())
         # Lanes from unlimited suppliers have no sender that could say anything: they point to a row of silence.
         sender = np.full(lay.num_lanes, senders, dtype=np.int64)
         sender[graph.lanes] = graph.sender
         place = {node: k for k, node in enumerate(graph.nodes.tolist())}
+        source = np.array([place.get(s, count) for s in lay.source.tolist()], dtype=np.int64)
         level, spread = starting_level(simulator)
         self.silent = senders == 0
-        self.one_supplier = len(set(lay.target.tolist())) == lay.num_lanes
         for name, value in (
             ("senders", graph.senders),
-            ("lane_sender", sender),
-            ("lane_source", np.array([place.get(s, count) for s in lay.source.tolist()], dtype=np.int64)),
-            ("lane_into", np.argsort(lay.target)),
-            ("target", lay.target),
+            ("order", order),
+            ("rank", np.argsort(order)),
+            ("lane_sender", sender[order]),
+            ("lane_source", source[order]),
+            ("target", lay.target[order]),
         ):
             self.register_buffer(name, torch.from_numpy(value), persistent=False)
         self.register_buffer("level", torch.tensor(level, dtype=dtype)[:, None], persistent=False)
@@ -121,7 +128,7 @@ class GraphPolicy(NetworkPolicy):
         nodes, lanes, outlook = self.static(stages)
         for layer in self.embed_node:
             nodes = bend(layer(nodes))
-        lanes = bend(self.embed_lane(lanes))
+        lanes = bend(self.embed_lane(lanes.index_select(1, self.order)))
         width, stocking = len(nodes), len(self.level)
         about = self.about_node(nodes)
         padded = nn.functional.pad(nodes, (0, 0, 0, 1))
@@ -129,7 +136,8 @@ class GraphPolicy(NetworkPolicy):
         asks = self.about_lane(torch.cat(ends))
         level = (self.level + self.spread * about[-1, :stocking]) * outlook[:stocking]
         read, ask = self.read + asks[:width], asks[width:-2]
-        return Constants(level, about[:width], about[width:-1], read, ask, 1.0 + asks[-2], asks[-1])
+        entry = self.enter.weight[:, self.dynamic.columns]
+        return Constants(entry, level, about[:width], about[width:-1], read, ask, 1.0 + asks[-2], asks[-1])
 
     def features(self, state: NetworkState, stage: Stage) -> Float[Tensor, "batch feature"]:
         features: Tensor = self.encoder(state, stage)
@@ -141,26 +149,32 @@ class GraphPolicy(NetworkPolicy):
     def _ask(self, state: NetworkState, known: Constants) -> Orders:
         inputs, gap = self.dynamic(state, known.level)
         # Sums are taken in place wherever no gradient needs what they overwrite.
-        nodes = bend(self.enter(inputs, self.dynamic.columns).add_(known.enter))
+        nodes = bend(mix(known.entry, inputs).add_(known.enter))
         for _ in range(max(self.rounds, 1)):
             nodes = bend(self._converse(nodes).add_(known.round)).add_(nodes)
-        pairs = self.ask_target(nodes).index_select(1, self.target).add_(known.ask)
+        pairs = self._at_lanes(self.ask_target(nodes)).add_(known.ask)
         if not self.silent:
             offers = nn.functional.pad(self.ask_source(nodes.index_select(1, self.senders)), (0, 0, 0, 1))
             pairs = pairs.add_(offers.index_select(1, self.lane_sender))
-        wanted = known.slope * gap.index_select(0, self.target) + known.shift
-        wanted = wanted + mix(self.answer, bend(pairs))[0] + self._read(nodes, known.read)
+        answer = mix(self.answer, bend(pairs))[0].add_(self._read(nodes, known.read)).add_(known.shift)
+        gap = gap if self.one_supplier else gap.index_select(0, self.target)
+        wanted = torch.addcmul(answer, known.slope, gap).index_select(0, self.rank)
         return Orders((self.lane_scale * nearly_positive(wanted)).t())
+
+    def _at_lanes(self, nodes: Float[Tensor, "feature node batch"]) -> Float[Tensor, "feature lane batch"]:
+        """Rows of the receiving node of every lane, as a tensor of their own."""
+        if self.one_supplier and nodes.shape[1] == len(self.target):
+            return nodes
+        return nodes.index_select(1, self.target)
 
     def _read(
         self, nodes: Float[Tensor, "width node batch"], read: Float[Tensor, "width lane any_batch"]
     ) -> Float[Tensor, "lane batch"]:
         """What each lane's own weights make of its receiver's features."""
-        if not self.one_supplier or read.shape[-1] > 1:
-            return (read * nodes.index_select(1, self.target)).sum(0)
-        # One product per node, the nodes in their own order.
-        by_node = read.index_select(1, self.lane_into).permute(1, 2, 0)
-        return torch.bmm(by_node, nodes[:, : len(self.level)].transpose(0, 1))[:, 0].index_select(0, self.target)
+        received = self._at_lanes(nodes)
+        if read.shape[-1] > 1:
+            return (read * received).sum(0)
+        return torch.bmm(read.permute(1, 2, 0), received.transpose(0, 1))[:, 0]
 
     def _constants(self, stage: Stage) -> Constants:
         return self.constants(torch.as_tensor(stage, device=self.level.device).to(self.level).reshape(-1))

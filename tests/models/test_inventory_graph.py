@@ -221,13 +221,14 @@ def looped_proposal(policy: GraphPolicy, state: NetworkState, stage: int) -> Ten
             new[node] = own + bend(heard + known.round[:, node])
         told = new
     asked = []
-    for k, target in enumerate(lay.target.tolist()):
+    for lane, (source, target) in enumerate(zip(lay.source.tolist(), lay.target.tolist(), strict=True)):
+        k = int(policy.rank[lane])  # where the policy's constants keep the lane
         pair = policy.ask_target.weight @ told[target] + known.ask[:, k]
-        if int(lay.source[k]) in place:
-            pair = pair + policy.ask_source.weight @ told[place[int(lay.source[k])]]
+        if source in place:
+            pair = pair + policy.ask_source.weight @ told[place[source]]
         answer = policy.answer[0] @ bend(pair) + (known.read[:, k] * told[target]).sum(0)
         wanted = known.slope[k] * gap[target] + known.shift[k] + answer
-        asked.append(max(lay.lane_flow[k], 1e-3) * nearly_positive(wanted))
+        asked.append(max(lay.lane_flow[lane], 1e-3) * nearly_positive(wanted))
     return torch.stack(asked, dim=1)
 
 
