@@ -1,6 +1,8 @@
-"""A policy whose orders come from a rule of the oracles, so that an optimum can be rolled through the simulator."""
+"""A policy whose orders come from a rule of the oracles, and what policies cost, scenario by scenario."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,6 +10,7 @@ from torch import Tensor
 
 from models.dynamics import Policy, Stage
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
+from solvers.evaluation import check_feasible
 from tests.oracles.constrained import Case
 from tests.oracles.demand import Floats
 
@@ -46,6 +49,26 @@ class RuledPolicy(Policy[NetworkState, Orders]):
         older = torch.cat((torch.zeros_like(net)[:, None], state.aging, net[:, None]), dim=1)  # cumulative by life
         life = int(kind.removeprefix("life "))
         return _numbers(older[:, life] - older[:, life - 1])
+
+
+@torch.no_grad()
+def simulate(
+    simulator: NetworkSimulator, policy: Policy[Any, Any], state: NetworkState, noise: Any
+) -> tuple[Floats, dict[str, Floats]]:
+    """Cost and slack of every constraint in expectation, a reported period, by scenario; every decision is checked."""
+    cost, slacks = torch.zeros(state.batch, dtype=torch.float64), dict[str, Tensor]()
+    for stage in range(simulator.num_stages):
+        orders = policy(state, stage)
+        check_feasible(simulator, state, orders, stage)
+        post, decided = simulator.decide(state, orders, stage)
+        state, realized = simulator.realize(post, noise, stage)
+        if stage >= simulator.first_reported_stage:
+            for part in (*decided.components.values(), *realized.components.values()):
+                cost += part
+            for name, slack in realized.slacks.items():
+                slacks[name] = slacks.get(name, torch.zeros(1, dtype=torch.float64)) + slack
+    stages = simulator.num_stages - simulator.first_reported_stage
+    return cost.numpy() / stages, {name: slack.numpy() / stages for name, slack in slacks.items()}
 
 
 def _numbers(column: Tensor) -> Floats:

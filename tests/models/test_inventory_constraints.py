@@ -13,9 +13,9 @@ import torch
 from models.dynamics import Tensors
 from models.inventory_network import PROBLEM
 from models.inventory_network.simulator import NetworkSimulator
-from solvers.evaluation import check_feasible, estimate
+from solvers.evaluation import estimate
 from tests.models.named_networks import network
-from tests.models.ruled_policy import RuledPolicy
+from tests.models.ruled_policy import RuledPolicy, simulate
 from tests.oracles.constrained import CASES, Case
 from tests.oracles.demand import Floats
 
@@ -35,26 +35,14 @@ def repeated(record: Tensors, times: int) -> Tensors:
     return record.map(lambda tensor: torch.cat([tensor, *[tensor[:PAIRED]] * times]))
 
 
-def simulate(case: Case, shifts: tuple[float, ...]) -> tuple[Floats, dict[str, Floats]]:
-    """Cost and slack of every constraint in expectation, a period, by scenario: the rule's, then each misreading's."""
+def misread(case: Case, shifts: tuple[float, ...]) -> tuple[Floats, dict[str, Floats]]:
+    """Cost and slacks a period by scenario: of the case's rule, then of each misreading."""
     simulator = NetworkSimulator(network(case.document)).double()
     generator = torch.Generator().manual_seed(11)
     state = repeated(simulator.initial(SCENARIOS, generator), len(shifts))
     noise = repeated(simulator.sample(SCENARIOS, generator), len(shifts))
     policy = RuledPolicy(simulator, case, np.repeat([0.0, *shifts], [SCENARIOS] + [PAIRED] * len(shifts)))
-    cost, slacks = torch.zeros(state.batch, dtype=torch.float64), dict[str, torch.Tensor]()
-    for stage in range(simulator.num_stages):
-        orders = policy(state, stage)
-        check_feasible(simulator, state, orders, stage)
-        post, decided = simulator.decide(state, orders, stage)
-        state, realized = simulator.realize(post, noise, stage)
-        if stage >= simulator.first_reported_stage:
-            for part in (*decided.components.values(), *realized.components.values()):
-                cost += part
-            for promise, slack in realized.slacks.items():
-                slacks[promise] = slacks.get(promise, torch.zeros(1)) + slack
-    stages = simulator.num_stages - simulator.first_reported_stage
-    return cost.numpy() / stages, {promise: slack.numpy() / stages for promise, slack in slacks.items()}
+    return simulate(simulator, policy, state, noise)
 
 
 def excess(values: Floats, misreading: int) -> tuple[float, float]:
@@ -66,7 +54,7 @@ def excess(values: Floats, misreading: int) -> tuple[float, float]:
 @pytest.mark.parametrize("name", [name for name in CASES if not name.startswith("fill-rate")])
 def test_the_optimal_policy_costs_the_optimum(name: str) -> None:
     case, shifts = CASES[name](), SHIFTS.get(name, (-1.0, 1.0))
-    cost, _ = simulate(case, shifts)
+    cost, _ = misread(case, shifts)
     mean, error = estimate(cost[:SCENARIOS])
     assert error < 0.005 * case.optimum  # else the next line would say little
     assert abs(mean - case.optimum) < 4 * error
@@ -78,7 +66,7 @@ def test_the_optimal_policy_costs_the_optimum(name: str) -> None:
 @pytest.mark.parametrize(("name", "promises"), [("fill-rate", ["store"]), ("fill-rate-two-stores", ["store", "other"])])
 def test_the_least_base_stock_meets_its_fill_rate_target(name: str, promises: list[str]) -> None:
     case = CASES[name]()
-    cost, slacks = simulate(case, (-0.5, 0.5))
+    cost, slacks = misread(case, (-0.5, 0.5))
     mean, error = estimate(cost[:SCENARIOS])
     assert error < 0.005 * case.optimum
     assert abs(mean - case.optimum) < 4 * error
