@@ -5,6 +5,7 @@ gather copies whole rows of scenarios, and stacking features copies nothing twic
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -45,6 +46,29 @@ def bend(values: Tensor) -> Tensor:
 def mix(weight: Float[Tensor, "out feature"], values: Float[Tensor, "feature node batch"]) -> Tensor:
     """A linear map of the features of every node and scenario, as one matrix product: (out, node, batch)."""
     return (weight @ values.reshape(len(values), -1)).view(len(weight), *values.shape[1:])
+
+
+class _ReadEach(torch.autograd.Function):
+    """Rows read by weights of their own; written out so that gradients keep the layout and nothing is copied."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, values: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, values)
+        return torch.bmm(weight.t()[:, None], values.transpose(0, 1))[:, 0]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        weight, values = ctx.saved_tensors
+        by_weight = torch.bmm(gradients[0][:, None], values.permute(1, 2, 0))[:, 0].t()
+        return by_weight, weight[..., None] * gradients[0]
+
+
+def read_each(
+    weight: Float[Tensor, "feature row"], values: Float[Tensor, "feature row batch"]
+) -> Float[Tensor, "row batch"]:
+    """Σ over features of weight × value, every row by its own weights."""
+    read: Tensor = _ReadEach.apply(weight, values)
+    return read
 
 
 class FeatureMap(nn.Module):

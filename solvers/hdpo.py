@@ -5,9 +5,9 @@ The dynamics are known and differentiable, so the average cost along sampled sce
 whole horizon and descended: no critic, no score function.
 
 Equation → function
-  J(θ) = E_ω Σ_t C_t(S_t, π_θ(S_t), ω_t)   `average_cost`: back-propagated through every stage
-  θ ← Adam(θ, ∇J)                           `train`: one step per mini-batch of scenarios
-  policy selection on a dev set             `train`: the weights with the least cost on validation scenarios are kept
+  J(θ) = E_ω Σ_t C_t(S_t, π_θ(S_t), ω_t)   `rollout.roll_out`: back-propagated through every stage
+  θ ← Adam(θ, ∇J)                           `_descend`: one step per mini-batch of scenarios
+  policy selection on a dev set             `judge`: the weights with the least cost on validation scenarios are kept
 
 Deviations and why
   * scenarios are drawn afresh for every step unless `training_scenarios` fixes their number: there is nothing to
@@ -23,20 +23,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from models.core import Instance, Issue, NetworkSize, Problem, Traits
 from models.lazy import torch
 from solvers.core import Callbacks, Config, Diverged, Solver, TrainRequest, TrainResult, WeightsDoNotFit
+from solvers.draws import Draws, scenario_seed
+from solvers.duals import Duals
+from solvers.rollout import Outcome, average_cost, relaxed, roll_out
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.dynamics import Policy, Simulator
+    from models.dynamics import Policy
+
+__all__ = ["HDPO", "HDPOConfig", "average_cost", "scenario_seed", "train"]
 
 MAX_BAD_STEPS = 20  # consecutive steps with a non-finite gradient before training gives up
 
@@ -47,7 +52,12 @@ class HDPOConfig(Config):
     family: str = Field(
         "auto", pattern=r"^[a-z0-9_]+$", description="Policy family to train; auto lets the problem choose."
     )
-    iterations: int = Field(1500, ge=1, le=1_000_000, description="Adam steps, one mini-batch of scenarios each.")
+    iterations: int = Field(
+        1500,
+        ge=0,
+        le=1_000_000,
+        description="Adam steps, one mini-batch of scenarios each; 0 keeps the weights it starts from.",
+    )
     batch_size: int = Field(128, ge=1, le=1_000_000, description="Scenarios in a mini-batch.")
     learning_rate: float = Field(6e-3, gt=0, le=1, description="Adam's step size after warm-up.")
     warmup_iterations: int = Field(20, ge=0, le=100_000, description="Steps over which the learning rate rises.")
@@ -60,154 +70,154 @@ class HDPOConfig(Config):
     )
     validation_every: int = Field(50, ge=1, le=1_000_000, description="Steps between validations.")
     validation_scenarios: int = Field(2048, ge=1, le=1_000_000, description="Scenarios of a validation.")
+    dual_rate: float = Field(0.1, ge=0, le=100, description="Step of the multipliers of constraints in expectation.")
+    checkpoint_every: int = Field(
+        0, ge=0, le=100_000, description="Stages between states kept for the gradient: memory for time; 0 keeps all."
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Arithmetic of the policy's networks in training; bfloat16 needs a GPU."
+    )
 
 
 @dataclass
-class _Run:
-    """What changes while training: everything a checkpoint holds."""
+class Run:
+    """What changes while training: everything a checkpoint holds beside weights, optimizer and generators."""
 
     iteration: int
-    best_cost: float
+    best: tuple[float, float]  # violation of the constraints beyond tolerance, cost: the policy kept
     best_weights: dict[str, Tensor]
     curve: list[dict[str, float]]
     seconds: float
 
 
 def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
-    """Train the configured family on the request's instance; returns the policy best on validation scenarios."""
+    """Train the configured family on the request's instances; returns the policy best on validation scenarios."""
     config: HDPOConfig = request.config
+    if config.precision == "bfloat16" and not request.device.startswith("cuda"):
+        raise ValueError("precision: bfloat16 is for a GPU; this run is on a CPU")
     family = resolve_family(request.problem, request.instance, config)
-    device = torch.device(request.device)
-    torch.manual_seed(request.seed)  # initial weights
-    simulator = request.problem.simulator(request.instance, counts=False).to(device)
-    policy = request.problem.family(family).build(request.instance, simulator, network_size(config)).to(device)
-    if request.warm_start is not None:
-        _fill(policy, request.warm_start)
-    stopped_by, run = _descend(policy, simulator, config, request, callbacks)
+    lessons = _lessons(request, config, family)
+    stopped_by, run = _descend(lessons, config, request, callbacks)
     # Rebuilt rather than moved: a policy trained on a GPU holds dynamics that live there too.
     best = build(request.problem, request.instance, config, family)
     best.load_state_dict({name: tensor.cpu() for name, tensor in run.best_weights.items()})
-    return TrainResult(best.eval(), family, run.curve, run.iteration, run.seconds, stopped_by)
+    lessons[0].policy.load_state_dict(run.best_weights)
+    constraints = lessons[0].duals.report(lessons[0].validate().slacks)
+    return TrainResult(best.eval(), family, run.curve, run.iteration, run.seconds, stopped_by, constraints)
 
 
-def average_cost(simulator: Simulator[Any, Any, Any, Any], policy: Policy[Any, Any], state: Any, noise: Any) -> Tensor:
-    """Mean cost per stage over all stages of the horizon [money/stage], differentiable in the policy's weights.
+class Lesson:
+    """One instance to train on: its dynamics, scenarios, unit of cost and the multipliers of its constraints."""
 
-    All stages count, also those before `first_reported_stage`: early orders must be learned too.
-    """
-    total = torch.zeros((), device=next(policy.parameters()).device)
-    weight = 1.0
-    for stage in range(simulator.num_stages):
-        post, decided = simulator.decide(state, policy(state, stage), stage)
-        state, realized = simulator.realize(post, noise, stage)
-        for component in (*decided.components.values(), *realized.components.values()):
-            total = total + weight * component.mean()
-        weight *= simulator.discount
-    for component in simulator.terminal(state).components.values():
-        total = total + weight * component.mean()
-    return total / simulator.num_stages
+    def __init__(self, request: TrainRequest, config: HDPOConfig, family: str, place: int) -> None:
+        instance = (request.instance, *request.also)[place]
+        self.config = config
+        self.simulator = request.problem.simulator(instance, counts=False).to(request.device)
+        policy = request.problem.family(family).build(instance, self.simulator, network_size(config))
+        self.policy: Policy[Any, Any] = policy.to(request.device)
+        counts = (config.validation_scenarios, config.training_scenarios)
+        self.draws = Draws(self.simulator, *counts, request.seed, request.device, place)
+
+    def begin(self, prices: Mapping[str, float], unit: float | None = None) -> None:
+        """Measure the untrained policy: its cost is the unit of the loss, so the gradient clip fits any currency."""
+        first = self.validate()
+        # A profit near zero must not blow the scaled loss up.
+        self.unit = unit if unit is not None else max(abs(_finite(float(first.cost))), 1e-6)
+        self.duals = Duals(first, self.unit, prices)
+
+    def attempt(self) -> Outcome:
+        """The policy on a mini-batch, with gradients."""
+        config = self.config
+        state, noise = self.draws.batch(config.batch_size)
+        with relaxed(self.simulator):
+            lowered = config.precision == "bfloat16"
+            return roll_out(self.simulator, self.policy, state, noise, config.checkpoint_every, lowered)
+
+    def validate(self) -> Outcome:
+        """The policy on the validation scenarios, as it will be served."""
+        with torch.no_grad():
+            return roll_out(self.simulator, self.policy, *self.draws.validation)
 
 
-def _descend(
-    policy: Policy[Any, Any],
-    simulator: Simulator[Any, Any, Any, Any],
-    config: HDPOConfig,
-    request: TrainRequest,
-    callbacks: Callbacks,
-) -> tuple[Any, _Run]:
-    draws = _Draws(simulator, config, request)
+def _lessons(request: TrainRequest, config: HDPOConfig, family: str) -> list[Lesson]:
+    """Every instance's lesson; all policies hold the same weights."""
+    torch.manual_seed(request.seed)  # initial weights
+    lessons = [Lesson(request, config, family, place) for place in range(1 + len(request.also))]
+    first = lessons[0].policy
+    if request.warm_start is not None:
+        _fill(first, request.warm_start)
+    for other in lessons[1:]:
+        _share(first, other.policy)
+    if request.checkpoint is None:
+        for lesson in lessons:
+            lesson.begin(request.prices)
+    return lessons
+
+
+def _descend(lessons: list[Lesson], config: HDPOConfig, request: TrainRequest, callbacks: Callbacks) -> tuple[Any, Run]:
+    policy = lessons[0].policy
     optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate)
     started = time.monotonic()
     if request.checkpoint is None:
-        run = _Run(0, math.inf, _copy(policy), [], 0.0)
-        scale = _validate(policy, simulator, draws)
-        run.best_cost = scale
+        run = Run(0, (math.inf, math.inf), copy(policy), [], 0.0)
+        judge(lessons, run)
     else:
-        run, scale = _restore(request.checkpoint, policy, optimizer, draws)
+        run = _restore(request.checkpoint, lessons, optimizer)
     elapsed_before = run.seconds
-    # A profit near zero must not blow the scaled loss up.
-    unit = max(abs(scale), 1e-6)
     bad_steps = 0
     stopped_by = "finished"
     while run.iteration < config.iterations:
+        lesson = lessons[run.iteration % len(lessons)]
         rate = learning_rate(config, run.iteration)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        cost = average_cost(simulator, policy, *draws.batch(config.batch_size))
+        outcome = lesson.attempt()
         optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(cost / unit)
+        torch.autograd.backward(outcome.cost / lesson.unit + lesson.duals.penalty(outcome))
         norm = float(torch.nn.utils.clip_grad_norm_(policy.parameters(), config.gradient_clip))
         bad_steps = 0 if math.isfinite(norm) else bad_steps + 1
         if bad_steps >= MAX_BAD_STEPS:
             raise Diverged(f"{MAX_BAD_STEPS} steps in a row had no finite gradient (iteration {run.iteration})")
         if bad_steps == 0:
             optimizer.step()
+            lesson.duals.ascend(outcome, config.dual_rate * rate / config.learning_rate)
         run.iteration += 1
         run.seconds = elapsed_before + time.monotonic() - started
         stop = callbacks.should_stop()
         late = request.time_limit is not None and run.seconds >= request.time_limit
-        metrics = {"cost": float(cost.detach()), "learning_rate": rate, "gradient_norm": norm}
+        metrics = {"cost": float(outcome.cost.detach()), "learning_rate": rate, "gradient_norm": norm}
         if run.iteration % config.validation_every == 0 or run.iteration == config.iterations or stop or late:
-            metrics |= _keep_best(policy, simulator, draws, run)
-            callbacks.on_checkpoint(_checkpoint(run, policy, optimizer, draws, scale))
-        callbacks.on_iteration(run.iteration, config.iterations, metrics | {"best_cost": run.best_cost})
+            metrics |= judge(lessons, run)
+            callbacks.on_checkpoint(_checkpoint(lessons, run, optimizer))
+        callbacks.on_iteration(run.iteration, config.iterations, metrics | {"best_cost": run.best[1]})
         if stop or late:
             stopped_by = "request" if stop else "time_limit"
             break
     return stopped_by, run
 
 
-def _keep_best(
-    policy: Policy[Any, Any], simulator: Simulator[Any, Any, Any, Any], draws: _Draws, run: _Run
-) -> dict[str, float]:
-    validation = _validate(policy, simulator, draws)
-    if validation < run.best_cost:
-        run.best_cost, run.best_weights = validation, _copy(policy)
-    row = {"iteration": run.iteration, "seconds": run.seconds, "cost": validation, "best_cost": run.best_cost}
-    run.curve.append({name: float(value) for name, value in row.items()})
-    return {"validation_cost": validation}
+def judge(lessons: Sequence[Lesson], run: Run) -> dict[str, float]:
+    """Validate; keep the weights if they are the cheapest that meet the constraints, else the least violating.
 
-
-def _validate(policy: Policy[Any, Any], simulator: Simulator[Any, Any, Any, Any], draws: _Draws) -> float:
-    """Mean cost per stage on the validation scenarios; infinite where not finite, so that it is never the best."""
-    with torch.no_grad():
-        cost = float(average_cost(simulator, policy, *draws.validation))
-    return cost if math.isfinite(cost) else math.inf
-
-
-class _Draws:
-    """Training and validation scenarios from one explicit generator each, seeds disjoint from evaluation's."""
-
-    def __init__(self, simulator: Simulator[Any, Any, Any, Any], config: HDPOConfig, request: TrainRequest) -> None:
-        self.simulator = simulator
-        self.generator = torch.Generator(request.device).manual_seed(scenario_seed(request.seed, "training"))
-        held_out = torch.Generator(request.device).manual_seed(scenario_seed(request.seed, "validation"))
-        self.validation = self._draw(config.validation_scenarios, held_out)
-        self.fixed = None
-        if config.training_scenarios is not None:
-            self.fixed = self._draw(config.training_scenarios, self.generator)
-
-    def _draw(self, count: int, generator: torch.Generator) -> tuple[Any, Any]:
-        return self.simulator.initial(count, generator), self.simulator.sample(count, generator)
-
-    def batch(self, size: int) -> tuple[Any, Any]:
-        """A mini-batch: fresh scenarios, or rows of the fixed set."""
-        if self.fixed is None:
-            return self._draw(size, self.generator)
-        state, noise = self.fixed
-        if size >= state.batch:
-            return self.fixed
-        chosen = torch.randperm(state.batch, generator=self.generator, device=self.generator.device)[:size]
-        return state.rows(chosen), noise.rows(chosen)
-
-
-def scenario_seed(seed: int, purpose: str) -> int:
-    """A generator seed for a purpose: training, validation and evaluation never share a scenario stream.
-
-    Below 2^53, so that every JSON reader holds it exactly.
+    With several instances costs are means of their ratios to the units, in the first one's money.
     """
-    lane = {"training": 1, "validation": 2, "rules": 3, "evaluation": 4}[purpose]
-    return (seed * 2_654_435_761 + lane * 0x9E3779B97F4A7C15) % (1 << 53)
+    outcomes = [lesson.validate() for lesson in lessons]
+    ratios = [float(outcome.cost) / lesson.unit for outcome, lesson in zip(outcomes, lessons, strict=True)]
+    cost = lessons[0].unit * sum(ratios) / len(ratios)
+    cost = cost if math.isfinite(cost) else math.inf
+    violation = max(lesson.duals.violation(outcome) for outcome, lesson in zip(outcomes, lessons, strict=True))
+    if (violation, cost) < run.best:
+        run.best, run.best_weights = (violation, cost), copy(lessons[0].policy)
+    row = {"iteration": run.iteration, "seconds": run.seconds, "cost": cost, "best_cost": run.best[1]}
+    metrics = {"validation_cost": cost}
+    for name, price in lessons[0].duals.prices.items():
+        metrics |= {f"price/{name}": price}
+    for name, slack in zip(outcomes[0].names, outcomes[0].slacks.tolist(), strict=True):
+        metrics |= {f"slack/{name}": slack}
+    extra = {name: value for name, value in metrics.items() if "/" in name}
+    if run.iteration or not lessons[0].config.iterations:
+        run.curve.append({name: float(value) for name, value in (row | extra).items()})
+    return metrics
 
 
 def learning_rate(config: HDPOConfig, iteration: int) -> float:
@@ -218,6 +228,10 @@ def learning_rate(config: HDPOConfig, iteration: int) -> float:
     return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
+def _finite(cost: float) -> float:
+    return cost if math.isfinite(cost) else 1.0
+
+
 def _fill(policy: Policy[Any, Any], weights: Mapping[str, Tensor]) -> None:
     try:
         policy.load_state_dict(dict(weights))
@@ -225,43 +239,56 @@ def _fill(policy: Policy[Any, Any], weights: Mapping[str, Tensor]) -> None:
         raise WeightsDoNotFit("the weights to start from are of another network, size or family") from error
 
 
-def _copy(policy: Policy[Any, Any]) -> dict[str, Tensor]:
+def _share(first: Policy[Any, Any], other: Policy[Any, Any]) -> None:
+    """Make `other` hold the very weights of `first`."""
+    weights = dict(first.named_parameters())
+    own = dict(other.named_parameters())
+    if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in weights.items()}:
+        raise WeightsDoNotFit("the instances to train on together need policies of one size")
+    for name, value in weights.items():
+        *path, last = name.split(".")
+        setattr(other.get_submodule(".".join(path)), last, value)
+
+
+def copy(policy: Policy[Any, Any]) -> dict[str, Tensor]:
+    """The policy's weights as they are now."""
     return {name: tensor.detach().clone() for name, tensor in policy.state_dict().items()}
 
 
-def _checkpoint(
-    run: _Run, policy: Policy[Any, Any], optimizer: torch.optim.Optimizer, draws: _Draws, scale: float
-) -> dict[str, Any]:
+def _checkpoint(lessons: list[Lesson], run: Run, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     moments = optimizer.state_dict()["state"]
     return {
         "iteration": run.iteration,
-        "best_cost": run.best_cost,
+        "best": list(run.best),
         "curve": [dict(row) for row in run.curve],
         "seconds": run.seconds,
-        "scale": scale,
-        "weights": _copy(policy),
+        "weights": copy(lessons[0].policy),
         "best_weights": dict(run.best_weights),
         "moments": {str(k): {name: value.clone() for name, value in m.items()} for k, m in moments.items()},
-        "generator": draws.generator.get_state(),
+        "units": [lesson.unit for lesson in lessons],
+        "duals": [lesson.duals.state() for lesson in lessons],
+        "generators": [lesson.draws.generator.get_state() for lesson in lessons],
     }
 
 
-def _restore(
-    checkpoint: Mapping[str, Any], policy: Policy[Any, Any], optimizer: torch.optim.Optimizer, draws: _Draws
-) -> tuple[_Run, float]:
-    policy.load_state_dict(checkpoint["weights"])
+def _restore(checkpoint: Mapping[str, Any], lessons: list[Lesson], optimizer: torch.optim.Optimizer) -> Run:
+    lessons[0].policy.load_state_dict(checkpoint["weights"])
     state = optimizer.state_dict()
     state["state"] = {int(k): dict(moments) for k, moments in checkpoint["moments"].items()}
     optimizer.load_state_dict(state)
-    draws.generator.set_state(checkpoint["generator"].cpu())
-    run = _Run(
+    kept = zip(lessons, checkpoint["units"], checkpoint["duals"], checkpoint["generators"], strict=True)
+    for lesson, unit, duals, generator in kept:
+        lesson.begin({}, float(unit))
+        lesson.duals.restore(duals)
+        lesson.draws.generator.set_state(generator.cpu())
+    violation, cost = checkpoint["best"]
+    return Run(
         int(checkpoint["iteration"]),
-        float(checkpoint["best_cost"]),
+        (float(violation), float(cost)),
         dict(checkpoint["best_weights"]),
         [dict(row) for row in checkpoint["curve"]],
         float(checkpoint["seconds"]),
     )
-    return run, float(checkpoint["scale"])
 
 
 def resolve_family(problem: Problem, instance: Instance, config: HDPOConfig) -> str:
@@ -322,5 +349,6 @@ HDPO = Solver(
     build=build,
     refuses=_refuses,
     refuses_several=_refuses_several,
+    quick={"iterations": 2},
     source="Alvo, Russo, Kanoria, Oh, Ma, arXiv 2306.11246",
 )

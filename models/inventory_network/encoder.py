@@ -1,10 +1,11 @@
-"""What a policy sees of a network: stock, goods on their way by arrival period, time left, each scaled to order one."""
+"""What a policy sees of a network, each feature scaled to order one."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from models.dynamics import Encoder, Stage
+from models.dynamics import Encoder, FeatureName, Stage
+from models.inventory_network.memory import DemandCalendar
 from models.inventory_network.simulator import NetworkSimulator, NetworkState
 
 HORIZON_SCALE = 10.0  # [periods]; slack beyond it looks alike
@@ -12,7 +13,9 @@ HORIZON_SCALE = 10.0  # [periods]; slack beyond it looks alike
 
 class NetworkEncoder(Encoder):
     """Flat features of a state: net inventory of each node, arrivals of each node by period (all scaled by the node's
-    mean flow), and in a finite horizon the time left after an order on each lane could reach a customer.
+    mean flow); where there are any, the ages of perishable stock, what is remembered of past demand and what the
+    calendar says of demand to come; in a finite horizon the time left after an order on each lane could reach a
+    customer.
 
     Goods on different lanes that reach a node in the same period are the same thing to a policy, so they are summed.
     """
@@ -21,6 +24,7 @@ class NetworkEncoder(Encoder):
     cell_slot: Tensor
     scale: Tensor
     cell_scale: Tensor
+    age_scale: Tensor
     reach: Tensor
 
     def __init__(self, simulator: NetworkSimulator) -> None:
@@ -37,7 +41,12 @@ class NetworkEncoder(Encoder):
         self.finite = not net.is_rolling
         self.periods = net.periods
         self.num_cells = len(cells)
-        self.num_features = lay.num_stocking + len(cells) + (1 + lay.num_lanes if self.finite else 0)
+        self.calendar = DemandCalendar(net, simulator.store_ids)
+        self.num_memory = simulator.memory.width
+        self.ages = [(node_id, life) for node_id, life in simulator.ageing.layout_of_columns]
+        self.num_features = lay.num_stocking + len(cells) + len(self.ages) + self.num_memory + self.calendar.width
+        self.num_features += 1 + lay.num_lanes if self.finite else 0
+        self.ids = [node.id for node in lay.nodes]
         self.single = len(cells) == len(slot_cells)  # every node has one supplier: nothing to sum
         self.register_buffer("slot_cell", torch.tensor(slot_cells, dtype=torch.long), persistent=False)
         self.register_buffer("cell_slot", self.slot_cell.argsort(), persistent=False)
@@ -45,6 +54,7 @@ class NetworkEncoder(Encoder):
         self.register_buffer(
             "cell_scale", flow[torch.tensor([c[0] for c in cells], dtype=torch.long)], persistent=False
         )
+        self.register_buffer("age_scale", flow[simulator.ageing.column_store], persistent=False)
         reach = torch.from_numpy(lay.lead_time + lay.to_demand[lay.target])
         self.register_buffer("reach", reach.to(flow.dtype), persistent=False)
 
@@ -68,9 +78,33 @@ class NetworkEncoder(Encoder):
 
     def forward(self, state: NetworkState, stage: Stage) -> Float[Tensor, "batch feature"]:
         parts = [self.stock(state), self.arrivals(state)]
+        if self.ages:
+            parts.append(state.aging / self.age_scale)
+        if self.num_memory:
+            parts.append(state.memory - 1.0)  # demand over what was expected
+        if self.calendar.width:
+            parts.append(self.calendar(stage, state.batch))
         if self.finite:
             parts.append(self.time_left(stage, state.batch))
-        return torch.cat(parts, dim=1)
+        return torch.cat([part.t() for part in parts]).t()
+
+    def names(self) -> list[FeatureName]:
+        """The features in the planner's words, in the order of `forward`."""
+        stock = [FeatureName(f"net inventory of {self.ids[k]}", scale) for k, scale in enumerate(self.scale.tolist())]
+        arrivals = [
+            FeatureName(f"arrivals at {self.ids[node]} in {arrival} periods", scale)
+            for (node, arrival), scale in zip(self.cells, self.cell_scale.tolist(), strict=True)
+        ]
+        ages = [
+            FeatureName(f"stock of {node_id} that lasts {life} periods at most", scale)
+            for (node_id, life), scale in zip(self.ages, self.age_scale.tolist(), strict=True)
+        ]
+        rest = [FeatureName(f"past demand, figure {k + 1}, over what was expected") for k in range(self.num_memory)]
+        rest += [FeatureName(f"calendar, figure {k + 1}") for k in range(self.calendar.width)]
+        if self.finite:
+            rest.append(FeatureName("share of the horizon left"))
+            rest += [FeatureName(f"periods left on lane {k + 1}", HORIZON_SCALE) for k in range(len(self.reach))]
+        return stock + arrivals + ages + rest
 
 
 def _cover(simulator: NetworkSimulator) -> Float[Tensor, " node"]:

@@ -11,12 +11,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.core import NetworkSize
-from models.dynamics import Policy, Stage
+from models.dynamics import FeatureName, Policy, Stage
+from models.inventory_network.columns import straight_through
 from models.inventory_network.encoder import NetworkEncoder
+from models.inventory_network.flows import echelon_shares
+from models.inventory_network.graph_static import starting_level
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
-from models.networks import perceptron
-
-NEGLIGIBLE = 0.01  # share of a lane's mean flow below which an order is none
+from models.networks import by_columns, perceptron
 
 
 class NetworkPolicy(Policy[NetworkState, Orders]):
@@ -40,7 +41,11 @@ class PerceptronPolicy(NetworkPolicy):
     """Fully connected network from all features to all lanes, with a linear path beside the hidden layers.
 
     The linear path holds order-up-to behaviour exactly (an order that falls one for one with the position), so the
-    hidden layers need only learn what departs from it.
+    hidden layers need only learn what departs from it. Training starts from an echelon base-stock policy whose levels
+    cover the lead time's demand: a start in the right valley for lines of any length.
+
+    Where the horizon ends, every lane has a level of its own in every period: what is best to have falls to nothing as
+    the end comes near, on each lane at another time and not smoothly.
     """
 
     lane_scale: Tensor
@@ -51,27 +56,56 @@ class PerceptronPolicy(NetworkPolicy):
         lay = simulator.layout
         self.hidden = perceptron(self.encoder.num_features, size.width, size.depth, lay.num_lanes)
         self.linear = nn.Linear(self.encoder.num_features, lay.num_lanes)
-        nn.init.zeros_(self.linear.weight)
-        nn.init.constant_(self.linear.bias, 1.0)
         self.register_buffer("lane_scale", lane_scale(simulator), persistent=False)
+        with torch.no_grad():
+            slope, level = _echelon_start(simulator, self.encoder)
+            self.linear.weight.copy_(slope)
+            self.linear.bias.copy_(level)
+        stages = simulator.num_stages if self.encoder.finite else 0
+        self.by_stage = nn.Parameter(torch.zeros(stages, lay.num_lanes)) if stages else None  # [mean flows]
 
     def features(self, state: NetworkState, stage: Stage) -> Float[Tensor, "batch feature"]:
         features: Tensor = self.encoder(state, stage)
         return features
 
+    def feature_names(self) -> list[FeatureName]:
+        return self.encoder.names()
+
     def propose(self, state: NetworkState, stage: Stage) -> Orders:
-        features = self.encoder(state, stage)
-        return Orders(self.lane_scale * nearly_positive(self.linear(features) + self.hidden(features)))
+        features = self.encoder(state, stage).t()
+        asked = by_columns(self.linear, features) + by_columns(self.hidden, features)
+        if self.by_stage is not None:
+            level = self.by_stage[stage]
+            asked = asked + (level[:, None] if level.dim() == 1 else level.t())
+        return Orders((self.lane_scale[:, None] * nearly_positive(asked)).t())
+
+
+def _echelon_start(simulator: NetworkSimulator, encoder: NetworkEncoder) -> tuple[Tensor, Tensor]:
+    """Slopes (lane, feature) and levels (lane,) of an echelon base-stock policy, suppliers in shares of their flow."""
+    lay = simulator.layout
+    count = lay.num_stocking
+    covered = torch.zeros(count, count)  # how much of column j's position belongs to row i's echelon
+    for node, shares in enumerate(echelon_shares(lay)):
+        covered[node, list(shares)] = torch.tensor(list(shares.values())).to(covered)
+    flow = lane_scale(simulator)
+    into = flow.new_zeros(count).index_add(0, simulator.target, flow)
+    part = covered[simulator.target] / into[simulator.target, None]  # (lane, node), per unit of the node's position
+    slope = torch.zeros(lay.num_lanes, encoder.num_features)
+    slope[:, :count] = -part * encoder.scale
+    nodes = torch.tensor([node for node, _ in encoder.cells], dtype=torch.long)
+    slope[:, count : count + len(nodes)] = -part[:, nodes] * encoder.cell_scale
+    periods, _ = starting_level(simulator)
+    level = torch.tensor(periods * lay.flow[:count], dtype=flow.dtype)
+    return slope, level[simulator.target] / into[simulator.target]
 
 
 def nearly_positive(asked: Tensor) -> Tensor:
-    """Softplus, four times as sharp: straight where typical orders lie, so order-up-to behaviour is held exactly.
+    """The positive part, with the gradient of a softplus eight times as sharp.
 
-    Orders below a hundredth of the lane's mean flow are none: nobody sends a truck for them. Their gradient stays, so
-    a lane that has fallen silent can come back.
+    Order-up-to behaviour is held exactly and no order means none, and a lane that has fallen silent can come back.
     """
-    smooth = nn.functional.softplus(asked, beta=4.0)
-    return smooth - torch.where(smooth < NEGLIGIBLE, smooth, 0.0).detach()
+    smooth = nn.functional.softplus(asked, beta=8.0)
+    return straight_through(smooth, asked.clamp_min(0.0))
 
 
 def lane_scale(simulator: NetworkSimulator) -> Tensor:
