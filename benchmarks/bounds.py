@@ -146,9 +146,9 @@ HEADINGS = (
     "σ/μ nears .5). *Policy above bound*: the best published cost of a policy over the bound.",
     "Perfect information. *Compile* is Pyomo algebra to sparse matrices (Pyomo's import, once per process, not "
     "counted), *chain* joins the periods, *first* is the first solve, *hot* the mean of the others from the last "
-    "basis, *cold* the same scenarios from no basis with presolve; *steps* are simplex iterations per hot solve. *Perfect "
-    "information* is profit for the published networks, cost for the others, ± one standard error; *known* is the "
-    "page's (standard error 4–6).",
+    "basis, *cold* the same scenarios from no basis with presolve; *steps* are simplex iterations per hot solve. "
+    "*Perfect information* is profit for the published networks, cost for the others, ± one standard error; *known* is "
+    "the page's (standard error 4–6).",
     "What `HotProgram` adds to a solve.",
 )
 

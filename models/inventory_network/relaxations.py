@@ -28,6 +28,7 @@ from models.inventory_network.network_reading import (
 )
 from models.inventory_network.optimal import optimal_refuses
 
+FEW = 200  # stores whose figures are listed one by one
 COARSE = 0.002  # share of the work that the first, quick bound for a store with lost sales may take
 
 # --- one warehouse with backlogged stores ----------------------------------------------------------------------------
@@ -131,14 +132,14 @@ def free_warehouse(net: InventoryNetwork, should_stop: ShouldStop) -> BoundValue
             found[key] = max(found[key], key.bound(limit, should_stop), key=lambda bound: bound.value)
     values = {name: found[key].value for name, key in alone.items()}
     notes = {name: found[key].notes for name, key in alone.items() if found[key].notes}
-    return bound_value(
-        Optimum(sum(values.values()), float("inf")),
-        0.0,
-        "every store alone, its supply unlimited and free",
-        stores={name: round(value, 6) for name, value in values.items()},
-        ignores=_ignored(net),
-        **({"approximations": notes} if notes else {}),
-    )
+    more: dict[str, object] = {}
+    if len(alone) <= FEW:
+        more["stores"] = {name: round(value, 6) for name, value in values.items()}
+        more |= {"approximations": notes} if notes else {}
+    elif notes:
+        more["approximations"] = f"{len(notes)} of {len(alone)} stores on a coarse grid, or for a shorter lead time"
+    method = "every store alone, its supply unlimited and free"
+    return bound_value(Optimum(sum(values.values()), float("inf")), 0.0, method, ignores=_ignored(net), **more)
 
 
 def _cheapest_paths(net: InventoryNetwork) -> dict[str, float]:
