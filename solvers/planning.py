@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 KEPT_PROGRAMS = 4  # held by the solver; a horizon that ends has another one for every stage near its end
 KEPT_STAGES = 64
 SAMPLED_PATHS = 1024  # from which quantiles are taken
-_NONE = np.zeros(0, dtype=np.int64)
 STRATUM = 8  # paths drawn for each one kept
-
+_NONE = np.zeros(0, dtype=np.int64)
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -105,7 +104,8 @@ class Planner:
             hot.start_from(ready.basis)
         hot.set_data(state, ready.noise)
         found = hot.solve(self.config.seconds_per_plan)
-        if found.status != "optimal" and not (found.status == "time_limit" and hot.has_columns):
+        enough = found.status == "time_limit" and hot.program.is_mixed_integer and hot.has_columns
+        if found.status != "optimal" and not enough:
             raise InnerSolveError(
                 f"no plan ({where}, {len(ready.covered)} stages ahead): the program is {found.status}"
             )
@@ -149,7 +149,12 @@ class Planner:
         generator = torch.Generator().manual_seed((seed + 0x9E3779B1 * (stage + 1)) % (1 << 53))
         drawn = SAMPLED_PATHS if self.scenarios is None else STRATUM * self.scenarios
         sample = self.simulator.sample(drawn, generator)
-        paths = [self.face.noise_vector(sample, s) for s in covered]
+        paths = []
+        for place, own in enumerate(covered):
+            path = self.face.noise_vector(sample, own)
+            # A stage that comes again past the horizon brings noise of its own.
+            again = own in covered[:place]
+            paths.append(path[torch.randperm(drawn, generator=generator).numpy()] if again else path)
         if self.scenarios is None:
             return _running_quantile(paths, self.quantile or 0.5)
         running = np.cumsum([path.sum(1) for path in paths], axis=0).sum(0)

@@ -174,6 +174,16 @@ def test_beyond_its_horizon_a_rolling_network_goes_on_as_in_its_last_season() ->
         assert float(policy(state, stage).quantity) == pytest.approx(needed - max(there, 0.0), abs=1e-4)
 
 
+@pytest.mark.parametrize("stage", [3, 8, 40])
+def test_stages_that_come_again_bring_noise_of_their_own(stage: int) -> None:
+    net, _, _ = _built(one_store([1.0, 4.0, 9.0, 6.0, 2.0, 7.0], periods=10, horizon="rolling"))
+    planner = Planner(PROBLEM, net, ROLLING_TWO_STAGE.config(scenarios=256, look_ahead=5))
+    covered, _ = planner.face.window(stage, 5)
+    assert len(set(covered)) == {3: 5, 8: 2, 40: 1}[stage]
+    demand = np.concatenate(planner.futures(covered, 1, stage), axis=1)
+    assert np.abs(np.corrcoef(demand.T) - np.eye(5)).max() < 0.25  # strata aside, periods know nothing of each other
+
+
 def test_one_scenario_is_a_plan_for_that_scenario_alone() -> None:
     document = one_store([4.0, 9.0, 1.0, 6.0])
     net, simulator, _ = _built(document)
