@@ -14,6 +14,8 @@ UNLIMITED = 1e12
 """Stands for no limit [units]: finite, because an infinite one turns a zero gradient into NaN."""
 NOTHING = 1e-6
 """An order this small [units] is none: it pays no fixed cost."""
+ROUNDING = 1e-9
+"""Share of an order by which a sum of orders may exceed what is there, and be called rounding."""
 
 
 class Ordering(nn.Module):
@@ -122,8 +124,8 @@ class Ordering(nn.Module):
         )
 
     def _at_most(self, ask: Tensor) -> Tensor:
-        # A share of what is there may miss a whole lot, or the minimum, by rounding alone.
-        slack = 1.0 + 8 * torch.finfo(ask.dtype).eps
+        # A share of what is there may miss a whole lot, or the minimum, by rounding alone: no lot is dropped for that.
+        slack = 1.0 + max(8 * torch.finfo(ask.dtype).eps, ROUNDING)
         sized = self._lots(ask, (ask / self.lot * slack).floor()) if self.any_lot else ask
         return torch.where(sized * slack < self.minimum, 0.0, sized) if self.any_minimum else sized
 

@@ -93,7 +93,7 @@ class NetworkProgram(Program):
             orders[:, self._switched] *= x[:, self._switches] > ROUNDING
         lots = np.divide(orders, self._lot, out=np.zeros_like(orders), where=self._lot > 0)
         whole = (self._lot > 0) & (np.abs(lots - np.round(lots)) <= ROUNDING)
-        return Orders(torch.from_numpy(np.where(whole, np.round(lots) * self._lot, orders)))
+        return Orders(torch.from_numpy(np.where(whole, np.round(lots) * self._lot, np.round(orders, 10))))
 
 
 def network_program(net: InventoryNetwork) -> NetworkProgram:

@@ -206,6 +206,17 @@ class TestOrderSizes:
         asked = torch.tensor([[0.0, 8.0, 8.0]], dtype=torch.float64)  # five each: four in twos, none of at least six
         assert simulator.repair(state, Orders(asked), 0).quantity.tolist() == [[0, 4, 0]]
 
+    def test_no_lot_is_dropped_for_rounding(self):
+        document = EXAMPLES["dc-two-stores"]()
+        document["nodes"][1]["initial_on_hand"] = 10.0
+        document["lanes"][1] |= {"lot_multiple": 4.0}
+        simulator = NetworkSimulator(network(document)).double()
+        state = simulator.initial(1, torch.Generator())
+        asked = torch.tensor([[0.0, 4.0, 6.0 + 2e-12]], dtype=torch.float64)
+        given = simulator.repair(state, Orders(asked), 0)
+        assert given.quantity[0].tolist() == pytest.approx([0, 4, 6], abs=1e-11)
+        assert float(simulator.violation(state, given, 0)) < 1e-11
+
     def test_what_training_smooths_is_said(self):
         assert len(self.simulator().relaxes) == 3
         assert NetworkSimulator(network(EXAMPLES["one-store-backlogged"]())).relaxes == ()
