@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from models.inventory_network.examples import warehouse_stores
 from models.registry import problems
 from solvers.core import Solver
 from solvers.registry import solvers
@@ -78,3 +79,46 @@ def test_it_works_end_to_end(client: httpx.Client, submitted: dict[str, str], so
     body = answer.json()
     assert body["decision"]["orders"][0]["quantity"] >= 0
     assert body["why"]
+
+
+class TestOnePolicyForSeveralNetworks:
+    """Trained on networks of two and three stores, certified on and serving one of four."""
+
+    def network(self, client: httpx.Client, stores: int) -> str:
+        document = warehouse_stores(stores) | {"periods": 8, "warmup_periods": 2}
+        return str(client.post("/v1/instances", json=document).json()["id"])
+
+    def train(self, client: httpx.Client, instance_id: str, **asked: Any) -> dict[str, Any]:
+        config = {"family": "gnn", "validation_scenarios": 64, "batch_size": 16} | asked.pop("config")
+        body = {"kind": "train", "solver": "hdpo", "instance_id": instance_id, "seed": 3, "time_limit": "PT20S"}
+        answer = client.post("/v1/jobs", json=body | asked | {"config": config})
+        assert answer.status_code == 202, answer.text
+        return finished(client, answer.json()["id"])
+
+    def test_it_serves_a_network_it_never_saw(self, client: httpx.Client) -> None:
+        two, three, four = (self.network(client, stores) for stores in (2, 3, 4))
+        learned = self.train(client, two, also_instance_ids=[three], config={"iterations": 3})
+        assert client.get(f"/v1/policies/{learned['policy_id']}").json()["also_instance_ids"] == [three]
+        moved = self.train(client, four, warm_start=learned["policy_id"], config={"iterations": 0})
+        card = client.get(f"/v1/policies/{moved['policy_id']}").json()
+        assert card["instance"]["id"] == four
+        assert card["training"]["iterations"] == 0
+        assert len(card["certificate"]["policy"]["places"]) == 5
+        answer = client.post(f"/v1/policies/{moved['policy_id']}/recommend", json={}).json()
+        assert len(answer["decision"]["orders"]) == 5
+        body = {"instance_id": four, "policies": [learned["policy_id"], moved["policy_id"]], "scenarios": 64, "seed": 1}
+        judged = finished(client, client.post("/v1/evaluations", json=body).json()["id"])
+        entries = client.get(f"/v1/evaluations/{judged['evaluation_id']}").json()["document"]["policies"]
+        assert len(entries) == 2
+        # The same weights decide alike wherever they were trained.
+        assert entries[0]["mean_cost"] == entries[1]["mean_cost"]
+
+    def test_a_policy_for_one_network_does_not_serve_another(self, client: httpx.Client) -> None:
+        two, three = (self.network(client, stores) for stores in (2, 3))
+        learned = self.train(client, two, config={"family": "mlp", "iterations": 1})
+        body = {"instance_id": three, "policies": [learned["policy_id"]], "scenarios": 64, "time_limit": "PT20S"}
+        job_id = client.post("/v1/evaluations", json=body).json()["id"]
+        deadline = time.monotonic() + SECONDS
+        while (job := client.get(f"/v1/jobs/{job_id}").json())["finished_at"] is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert (job["state"], job["error"]["type"]) == ("failed", "/problems/policy-does-not-fit"), job
