@@ -57,7 +57,7 @@ def finished(client: httpx.Client, job_id: str) -> dict[str, Any]:
     while time.monotonic() < deadline:
         job: dict[str, Any] = client.get(f"/v1/jobs/{job_id}").json()
         if job["finished_at"] is not None:
-            assert job["state"] == "succeeded", job
+            assert job["state"] == "succeeded", (job["error"], client.get(f"/v1/jobs/{job_id}/log").text[-2000:])
             return job
         time.sleep(0.2)
     raise AssertionError(f"the job did not end: {job}")
