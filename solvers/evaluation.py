@@ -27,7 +27,7 @@ CHUNK = 4096  # scenarios drawn, and at most simulated, together
 CHUNK_ENTRIES = 20_000_000  # numbers in the noise of a chunk: large networks are drawn in smaller ones
 FIRST_SLICE = 64  # scenarios simulated before the clock is looked at
 LEAST_SCENARIOS = 1024  # from which a mean may count as known
-MOMENT = 5.0  # [s] that may be spent in any case to get as many
+MOMENT = 10.0  # [s] that may be spent in any case to get as many
 SERIES_SCENARIOS = 4096  # for which stage series are kept
 QUICK_SHARE = 0.02  # share of the time up to which the next slice is eight times as large, not twice
 MAX_SCENARIOS = 65_536
@@ -271,7 +271,7 @@ def compare(
     """Every policy on the same scenarios.
 
     With `scenarios` their number is fixed; without, it grows until every mean is known to 0.1 %, at most 65,536, or
-    until `seconds` are about to be up (though five seconds may be spent on the first thousand in any case). A few
+    until `seconds` are about to be up (though ten seconds may be spent on the first thousand in any case). A few
     scenarios are simulated first, then ever more at a time, so that policies that think for long before each decision
     keep to the time as well. Which scenarios come first depends on the seed alone.
     """

@@ -1,7 +1,12 @@
 """The pipeline from an instance to certified artifacts."""
 
+from dataclasses import replace
+
+import torch
+
+from models.core import NetworkSize
 from models.registry import problem
-from solvers.core import Callbacks, TrainRequest
+from solvers.core import Callbacks, TrainRequest, TrainResult
 from solvers.hdpo import HDPOConfig
 from solvers.registry import solver
 from solvers.training import TrainingOutcome, run_evaluation, run_training
@@ -17,9 +22,21 @@ def outcome(callbacks: Callbacks, name: str = "one-store-backlogged", seconds: f
     return run_training(solver("hdpo"), TrainRequest(INVENTORY, instance, BARELY, 1), callbacks, job_seconds=seconds)
 
 
+def poorly_trained(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
+    """A base stock far too low: any tuned rule is better."""
+    simulator = request.problem.simulator(request.instance)
+    policy = request.problem.family("base_stock").build(request.instance, simulator, NetworkSize())
+    with torch.no_grad():
+        policy.level.fill_(10.0 / float(policy.scale[0]))
+    return TrainResult(policy, "base_stock", [], 0, 0.0, "finished")
+
+
 class TestABetterRule:
     def test_is_offered_under_the_same_interface(self):
-        done = outcome(Callbacks())
+        instance = INVENTORY.parse(EXAMPLES["one-store-backlogged"]())
+        poor = replace(solver("hdpo"), train=poorly_trained)
+        done = run_training(poor, TrainRequest(INVENTORY, instance, BARELY, 1), Callbacks(), job_seconds=20.0)
+        assert done.artifact.certificate["better_rule"] == done.artifact.certificate["rules"][0]["name"]
         assert done.artifact.certificate["recommended_for_use"] is False
         assert done.artifact.certificate["beats_best_rule"] is False
         rule = done.better_rule
