@@ -56,7 +56,7 @@ bench: dev ## Measure quality against known optima, bounds and speed; rewrites b
 	$(BIN)/python -m pytest -m slow -s
 	$(BIN)/python -m benchmarks.over_http --write benchmarks/over_http.md
 	$(BIN)/python -m benchmarks.recommend --write benchmarks/recommend.md
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bounds --scenarios 1000
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bounds --write benchmarks/bounds.md
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache *.egg-info build

@@ -10,7 +10,6 @@ warehouses with 20 and more stores.
 from __future__ import annotations
 
 import argparse
-import platform
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -161,7 +160,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     tables = (table(not arguments.short), rows(arguments.scenarios), overhead(2 * arguments.scenarios))
-    written = ["# Bounds", "", f"Command: `OMP_NUM_THREADS=1 python -m benchmarks.bounds` ({platform.processor()})."]
+    written = ["# Bounds", "", "Command: `OMP_NUM_THREADS=1 python -m benchmarks.bounds --write benchmarks/bounds.md`."]
     for heading, lines in zip(HEADINGS, tables, strict=True):
         for line in chain(["", heading, ""], lines):
             print(line, flush=True)
