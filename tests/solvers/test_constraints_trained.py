@@ -16,17 +16,22 @@ import pytest
 import torch
 
 from models.registry import problem
-from solvers.core import Callbacks, TrainRequest
+from solvers.core import Callbacks, Config, Solver, TrainRequest
 from solvers.evaluation import Z95, estimate
-from solvers.hdpo import HDPOConfig, train
+from solvers.hdpo import HDPO, HDPOConfig
+from solvers.search import CROSS_ENTROPY, CrossEntropyConfig
 from tests.models.ruled_policy import RuledPolicy, simulate
 from tests.oracles.constrained import CASES
 
 INVENTORY = problem("inventory_network")
 SCENARIOS = 65_536
 LENGTH = {"periods": 40, "warmup_periods": 12}  # shorter than where the optimum itself is simulated: training time
-CONFIG = HDPOConfig(iterations=300)
 SHARE = 0.01  # of the optimum that a policy may cost more
+
+# HDPO's network serves every constraint but a fixed order cost, which has no useful gradient: there a rule is searched.
+LEARNED = (HDPO, HDPOConfig(iterations=300))
+SEARCHED = (CROSS_ENTROPY, CrossEntropyConfig(family="reorder_point"))
+TRAINING = {name: SEARCHED if name.startswith("fixed-order-cost") else LEARNED for name in CASES}
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,12 @@ class Row:
         return f"| {self.name} | {self.optimum:.4f} | {self.how} | {self.family} | {gap} | {relaxes} |"
 
 
-def measure(name: str) -> Row:
+def measure(name: str, solver: Solver, config: Config) -> Row:
     """Train on a case and compare with its optimal policy."""
     case = CASES[name]()
     instance = INVENTORY.parse(case.document | LENGTH)
-    trained = train(TrainRequest(INVENTORY, instance, CONFIG, 0), Callbacks())
+    assert solver.train is not None
+    trained = solver.train(TrainRequest(INVENTORY, instance, config, 0), Callbacks())
     simulator = INVENTORY.simulator(instance)
     generator = torch.Generator().manual_seed(5)
     state, noise = simulator.initial(SCENARIOS, generator), simulator.sample(SCENARIOS, generator)
@@ -70,7 +76,7 @@ def measure(name: str) -> Row:
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", CASES)
 def test_a_trained_policy_is_within_a_stated_share_of_the_optimum(name: str) -> None:
-    row = measure(name)
+    row = measure(name, *TRAINING[name])
     print(f"\n{row}")
     assert row.gap + Z95 * row.error <= SHARE
     assert row.gap > -4 * row.error - 0.002, "nothing beats the optimum"
@@ -79,4 +85,6 @@ def test_a_trained_policy_is_within_a_stated_share_of_the_optimum(name: str) -> 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for case_name in sys.argv[1:] or CASES:
-        print(measure(case_name), flush=True)
+        print(measure(case_name, *TRAINING[case_name]), flush=True)
+        if TRAINING[case_name] is not LEARNED:
+            print(measure(case_name, *LEARNED), flush=True)
