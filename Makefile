@@ -82,7 +82,7 @@ endif
 
 $(VENV)/.setup: pyproject.toml $(VENV)/.torch
 	@echo "Installing Herenow and its dependencies (a few minutes the first time)"
-	@$(PIP) install --editable '.[embedded]'
+	@$(PIP) install --editable '.[embedded,forecast]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.torch
