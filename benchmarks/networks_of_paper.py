@@ -18,7 +18,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +41,13 @@ OTHER_LEAD_TIMES = (2, 3, 2)  # the second published set, three stores
 
 @dataclass(frozen=True)
 class Network:
-    """A network of truth 5 with its published cost, the steps that adapt the family's policy to it, and the effort."""
+    """A network of truth 5 with its published costs."""
 
     name: str
     stores: int
     published: float | None = None
     perceptron: float | None = None  # published for the paper's perceptron
-    steps: int = 0
-    batch: int = 128
+    batch: int = 128  # of a training step
     scenarios: int = 512  # of a judgement
     other_lead_times: bool = False
 
@@ -69,16 +67,17 @@ class Network:
 
 FAMILY = (3, 5, 10)
 FAMILY_STEPS, FAMILY_BATCH = 360, 128
+ADAPTING_STEPS, ADAPTING_RATE = 60, 4e-3
 NETWORKS = (
-    Network("3 stores", 3, 5.60, 5.61, 150, 256, 1024),
-    Network("3 stores, other lead times", 3, 5.47, 5.49, 150, 256, 1024, other_lead_times=True),
-    Network("5 stores", 5, 5.26, 5.27, 150, 192, 1024),
-    Network("10 stores", 10, 5.72, 5.74, 120, 128, 512),
-    Network("20 stores", 20, 5.90, 5.93, 80, 96, 384),
-    Network("30 stores", 30, 5.61, 5.67, 80, 64, 256),
-    Network("50 stores", 50, 5.42, 5.49, 80, 48, 192),
-    Network("4 stores", 4, steps=150, batch=192, scenarios=512),
-    Network("8 stores", 8, steps=120, batch=128, scenarios=512),
+    Network("3 stores", 3, 5.60, 5.61, 1024, 1024),
+    Network("5 stores", 5, 5.26, 5.27, 640, 768),
+    Network("10 stores", 10, 5.72, 5.74, 384, 512),
+    Network("20 stores", 20, 5.90, 5.93, 192, 384),
+    Network("30 stores", 30, 5.61, 5.67, 128, 256),
+    Network("50 stores", 50, 5.42, 5.49, 96, 192),
+    Network("3 stores, other lead times", 3, 5.47, 5.49, 1024, 1024, other_lead_times=True),
+    Network("4 stores", 4, None, None, 768, 512),
+    Network("8 stores", 8, None, None, 448, 512),
 )
 
 
@@ -121,7 +120,7 @@ def learn(documents: list[Document], family: str, seed: int, start: Weights | No
     """Weights trained by HDPO on one or several instances."""
     instances = [PROBLEM.parse(document) for document in documents]
     steps = settings["iterations"]
-    settings = {"width": WIDTH, "validation_every": max(steps // 4, 1), "validation_scenarios": 512} | settings
+    settings = {"width": WIDTH, "validation_every": max(steps // 3, 1), "validation_scenarios": 512} | settings
     config = HDPOConfig(family=family, **settings)
     request = TrainRequest(PROBLEM, instances[0], config, seed, warm_start=start, also=tuple(instances[1:]))
     return {name: tensor.detach() for name, tensor in train(request, Callbacks()).policy.state_dict().items()}
@@ -163,7 +162,7 @@ def adapted(kept: Kept, network: Network, seed: int) -> Weights:
     """The family's policy after its few steps on a network."""
 
     def make() -> Weights:
-        settings = {"iterations": network.steps, "batch_size": network.batch, "learning_rate": 3e-3}
+        settings = {"iterations": ADAPTING_STEPS, "batch_size": network.batch, "learning_rate": ADAPTING_RATE}
         return learn([network.document()], "gnn", seed, family_policy(kept, seed), **settings)
 
     return kept.weights(f"adapted-{network.slug}-{seed}", make)
@@ -200,10 +199,14 @@ def warehouses(kept: Kept, seeds: int) -> Iterator[str]:
         )
 
 
-def _both(kept: Kept, network: Network, seeds: int) -> list[list[float]]:
-    policies = [adapted(kept, network, seed) for seed in range(seeds)]
-    policies += [family_policy(kept, seed) for seed in range(seeds)]
-    return judge(network.document(), "gnn", policies, network.stores, network.scenarios)
+def _both(kept: Kept, network: Network, seed: int) -> list[list[float]]:
+    """Costs of one seed's policy after its steps on the network, and of the family's as it is."""
+
+    def make() -> list[list[float]]:
+        policies = [adapted(kept, network, seed), family_policy(kept, seed)]
+        return judge(network.document(), "gnn", policies, network.stores, network.scenarios)
+
+    return kept.costs(f"warehouse-{network.slug}-{seed}", make)
 
 
 TRANSSHIPMENT_STORES = 5
@@ -227,20 +230,23 @@ def transshipments(kept: Kept, seeds: int) -> Iterator[str]:
     for family in (name for name in FAMILIES if name in known):
         cells = []
         for count in FIXED:
-            name = f"transshipment-{family}-{count}"
-            costs = kept.costs(name, partial(_transshipped, kept, document, family, count, seeds))
+            costs = [_transshipped(kept, document, family, count, seed)[0] for seed in range(seeds)]
             mean, half = interval(costs)
             cells.append(f"{100 * (mean / value - 1):+.2f} ± {100 * half / value:.2f} %")
         yield f"| {family} | {' | '.join(cells)} |"
 
 
-def _transshipped(kept: Kept, document: Document, family: str, count: int, seeds: int) -> list[list[float]]:
-    def make(seed: int) -> Weights:
+def _transshipped(kept: Kept, document: Document, family: str, count: int, seed: int) -> list[list[float]]:
+    name = f"transshipment-{family}-{count}-{seed}"
+
+    def make() -> Weights:
         settings = {"iterations": STEPS, "batch_size": 128, "learning_rate": RATES[family]}
         return learn([document], family, seed, training_scenarios=count, **settings)
 
-    policies = [kept.weights(f"transshipment-{family}-{count}-{seed}", lambda s=seed: make(s)) for seed in range(seeds)]
-    return judge(document, family, policies, TRANSSHIPMENT_STORES, 1024)
+    def judged() -> list[list[float]]:
+        return judge(document, family, [kept.weights(name, make)], TRANSSHIPMENT_STORES, 1024)
+
+    return kept.costs(name, judged)
 
 
 def main() -> None:

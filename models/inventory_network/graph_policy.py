@@ -16,7 +16,7 @@ from models.inventory_network.graph_features import NUM_DYNAMIC, DynamicFeatures
 from models.inventory_network.graph_static import NUM_LANE, NUM_NODE, StaticFeatures, starting_level
 from models.inventory_network.policy import NetworkPolicy, lane_scale, nearly_positive
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
-from models.networks import FeatureMap, LaneSum, bend, mix
+from models.networks import FeatureMap, LaneSum, bend, mix, read_each
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class GraphPolicy(NetworkPolicy):
         received = self._at_lanes(nodes)
         if read.shape[-1] > 1:
             return (read * received).sum(0)
-        return torch.bmm(read.permute(1, 2, 0), received.transpose(0, 1))[:, 0]
+        return read_each(read[..., 0], received)
 
     def _constants(self, stage: Stage) -> Constants:
         return self.constants(torch.as_tensor(stage, device=self.level.device).to(self.level).reshape(-1))

@@ -16,7 +16,7 @@ from models.inventory_network.graph_features import ARRIVALS, DynamicFeatures, G
 from models.inventory_network.graph_policy import Constants, GraphPolicy
 from models.inventory_network.policy import nearly_positive
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
-from models.networks import LaneSum
+from models.networks import LaneSum, read_each
 from solvers.hdpo import average_cost
 from tests.models.named_networks import EXAMPLES, diamond, network, random_orders
 from tests.models.networks import random_network
@@ -186,6 +186,13 @@ class TestFusedMessages:
         for k, (source, target) in enumerate(edges.t().tolist()):
             expected[:, target] += weight[k] * said[:, source]
         torch.testing.assert_close(heard, expected)
+
+
+    def test_rows_read_by_their_own_weights_have_the_right_gradients(self):
+        weight = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+        values = torch.randn(3, 4, 5, dtype=torch.float64, requires_grad=True)
+        torch.testing.assert_close(read_each(weight, values), (weight[..., None] * values).sum(0))
+        assert torch.autograd.gradcheck(read_each, (weight, values))
 
 
 def looped_proposal(policy: GraphPolicy, state: NetworkState, stage: int) -> Tensor:
