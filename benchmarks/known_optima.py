@@ -107,7 +107,7 @@ def groups() -> Iterator[Group]:
     yield Group(3, "7 in series", 0.2, 100, SERIAL, documents, _clark_scarf(leads, holding))
 
 
-STORE = HDPOConfig(iterations=400, batch_size=64, width=16, validation_every=100, validation_scenarios=1024)
+STORE = HDPOConfig(iterations=800, batch_size=64, width=16, validation_every=100, validation_scenarios=1024)
 LOST = HDPOConfig(iterations=600, batch_size=64, width=32, validation_every=100, validation_scenarios=1024)
 SERIAL = HDPOConfig(iterations=400, batch_size=64, width=16, validation_every=100, validation_scenarios=1024)
 

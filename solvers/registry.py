@@ -11,7 +11,9 @@ from solvers.bound import BOUND
 from solvers.bounds import DETERMINISTIC, PERFECT_INFORMATION
 from solvers.core import Solver
 from solvers.hdpo import HDPO
+from solvers.information_relaxation import INFORMATION_RELAXATION
 from solvers.rolling_horizon import ROLLING_DETERMINISTIC, ROLLING_TWO_STAGE
+from solvers.search import CROSS_ENTROPY
 
 _SOLVERS: dict[str, Solver] = {
     solver.name: solver
@@ -20,7 +22,9 @@ _SOLVERS: dict[str, Solver] = {
         ROLLING_DETERMINISTIC,
         ROLLING_TWO_STAGE,
         BOUND,
+        CROSS_ENTROPY,
         PERFECT_INFORMATION,
+        INFORMATION_RELAXATION,
         DETERMINISTIC,
         *plugins("HERENOW_SOLVERS", Solver),
     )

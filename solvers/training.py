@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from models.core import Instance, PolicyFamily, Problem
 from models.lazy import torch
+from solvers import search
 from solvers.artifact import PolicyArtifact, versions
 from solvers.certificate import certify, relative_gap
-from solvers.core import Callbacks, Solver, TrainRequest, TrainResult, WeightsDoNotFit
+from solvers.core import Callbacks, Config, Solver, TrainRequest, TrainResult, WeightsDoNotFit
 from solvers.evaluation import Scenarios, quantile_paths
 from solvers.hdpo import HDPO, HDPOConfig, scenario_seed, train
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 TRAINING_SHARE, RULES_SHARE, CERTIFICATE_SHARE = 0.7, 0.1, 0.2
 DEFAULT_CERTIFICATE_SECONDS = 60.0
 RULE_CONFIG = HDPOConfig(iterations=300, learning_rate=0.05, validation_every=50)
+SEARCH_CONFIG = search.CrossEntropyConfig()
 RANGE_SCENARIOS = 1024
 TRAINED = "the trained policy"  # no family's name: a rule may be what is trained
 
@@ -65,7 +67,10 @@ def run_training(
     training_limit = request.time_limit if request.time_limit is not None else TRAINING_SHARE * limit
     callbacks.on_phase("training", 0.0)
     result = solver.train(replace(request, time_limit=training_limit), callbacks)
-    rules = [] if callbacks.should_stop() else tune_rules(request, callbacks, RULES_SHARE * limit)
+    # Rules answer to the same constraints, from the prices the policy was trained with.
+    prices = {name: row["price"] for name, row in result.constraints.items() if "price" in row}
+    priced = replace(request, prices=prices)
+    rules = [] if callbacks.should_stop() else tune_rules(priced, callbacks, RULES_SHARE * limit)
     policies = {TRAINED: result.policy} | {rule.family: rule.result.policy for rule in rules}
     certificate, _ = certify(
         request.problem,
@@ -82,7 +87,8 @@ def run_training(
 
 
 def tune_rules(request: TrainRequest, callbacks: Callbacks, seconds: float) -> list[TunedRule]:
-    """The problem's classical rules, their parameters descended by the same pathwise gradient where they have any."""
+    """The problem's classical rules, their parameters descended by the same pathwise gradient, or searched for where
+    they jump."""
     families = request.problem.rules_for(request.instance)
     tuned: list[TunedRule] = []
     for k, family in enumerate(families):
@@ -96,16 +102,18 @@ def _tune_rule(request: TrainRequest, family: PolicyFamily, callbacks: Callbacks
         config = RULE_CONFIG.model_copy(update={"family": family.name})
         policy = HDPO.build(request.problem, request.instance, config, family.name)  # type: ignore[misc]
         return TrainResult(policy, family.name, [], 0, 0.0, "finished")
-    config = RULE_CONFIG.model_copy(update={"family": family.name})
+    searched = family.tuning == "search"
+    base: Config = SEARCH_CONFIG if searched else RULE_CONFIG
     own = TrainRequest(
         request.problem,
         request.instance,
-        config,
+        base.model_copy(update={"family": family.name}),
         scenario_seed(request.seed, "rules") % (1 << 31),
-        request.device,
+        "cpu" if searched else request.device,
         time_limit=seconds,
+        prices=request.prices,
     )
-    return train(own, Callbacks(should_stop=callbacks.should_stop))
+    return (search.train if searched else train)(own, Callbacks(should_stop=callbacks.should_stop))
 
 
 def _package(solver: Solver, request: TrainRequest, result: TrainResult, certificate: dict[str, Any]) -> PolicyArtifact:
@@ -126,6 +134,8 @@ def _package(solver: Solver, request: TrainRequest, result: TrainResult, certifi
             "device": request.device,
             "iterations": result.iterations,
             "stopped_by": result.stopped_by,
+            "relaxes": list(request.problem.simulator(request.instance, counts=False).relaxes),
+            "constraints": {name: dict(row) for name, row in result.constraints.items()},
         },
         versions=versions(),
     )
@@ -172,8 +182,10 @@ def _better_rule(
         "recommended_for_use": True,
         "missed_targets": [],
     }
-    config = RULE_CONFIG.model_copy(update={"family": best})
-    return _package(HDPO, replace(request, config=config), rule.result, document)
+    searched = request.problem.family(best).tuning == "search"
+    solver, config = (search.CROSS_ENTROPY, SEARCH_CONFIG) if searched else (HDPO, RULE_CONFIG)
+    own = replace(request, config=config.model_copy(update={"family": best}))
+    return _package(solver, own, rule.result, document)
 
 
 def run_evaluation(

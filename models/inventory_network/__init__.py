@@ -10,10 +10,29 @@ from models.inventory_network.instance import InventoryNetwork
 from models.lazy import lazy
 
 _ROOM = "models.inventory_network"
+_MOST_FORECASTS = 20_000_000  # numbers: periods × nodes × stores
 
 
 def _default_family(net: InventoryNetwork) -> str:
     return "mlp" if len(net.lanes) <= 16 else "gnn"
+
+
+def _nothing_to_ration(net: InventoryNetwork) -> str | None:
+    sources = [lane.source for lane in net.lanes if lane.source in {node.id for node in net.stocking_nodes}]
+    return None if len(set(sources)) < len(sources) else "no stocking node supplies several others"
+
+
+def _forecasts_nothing(net: InventoryNetwork) -> str | None:
+    entries = net.periods * len(net.stocking_nodes) * len(net.demand_nodes)
+    if net.demand.profile(net.timeline).stationary:
+        return "demand is alike in every period: an echelon base stock says the same"
+    return None if entries <= _MOST_FORECASTS else f"{entries} forecasts are more than {_MOST_FORECASTS}"
+
+
+def _orders_cost_nothing(net: InventoryNetwork) -> str | None:
+    if any(lane.fixed_order_cost or lane.minimum_order or lane.lot_multiple for lane in net.lanes):
+        return None
+    return "no lane has a fixed order cost, a minimum order or a lot: a base stock is never worse"
 
 
 PROBLEM = Problem(
@@ -35,6 +54,28 @@ PROBLEM = Problem(
         PolicyFamily("base_stock", "Base stock", "rule", lazy(f"{_ROOM}.rules:base_stock")),
         PolicyFamily("capped_base_stock", "Capped base stock", "rule", lazy(f"{_ROOM}.rules:capped_base_stock")),
         PolicyFamily("echelon_base_stock", "Echelon base stock", "rule", lazy(f"{_ROOM}.rules:echelon_base_stock")),
+        PolicyFamily(
+            "base_stock_min_shortage",
+            "Base stock, shortages shared by risk",
+            "rule",
+            lazy(f"{_ROOM}.rationing:min_shortage"),
+            refuses=_nothing_to_ration,
+        ),
+        PolicyFamily(
+            "newsvendor",
+            "Newsvendor on forecast quantiles",
+            "rule",
+            lazy(f"{_ROOM}.newsvendor:newsvendor"),
+            refuses=_forecasts_nothing,
+        ),
+        PolicyFamily(
+            "reorder_point",
+            "Reorder point (s, S)",
+            "rule",
+            lazy(f"{_ROOM}.reorder:reorder_point"),
+            refuses=_orders_cost_nothing,
+            tuning="search",
+        ),
     ),
     default_family=_default_family,
     view=lazy(f"{_ROOM}.view:NetworkView"),

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from models.core import NetworkSize
 from models.dynamics import Stage
+from models.inventory_network.flows import echelon_shares, lead_in
+from models.inventory_network.graph_static import starting_level
 from models.inventory_network.policy import NetworkPolicy
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
 
@@ -28,22 +30,26 @@ class BaseStockPolicy(NetworkPolicy):
     def __init__(self, simulator: NetworkSimulator, echelon: bool = False, capped: bool = False) -> None:
         super().__init__(simulator)
         lay = simulator.layout
-        covered = lay.downstream if echelon else np.eye(lay.num_stocking, dtype=bool)
+        covered = echelon_matrix(simulator) if echelon else torch.eye(lay.num_stocking)
         scale = torch.tensor(lay.flow[: lay.num_stocking], dtype=torch.get_default_dtype()).clamp_min(1e-3)
-        self.register_buffer("covered", torch.from_numpy(covered).to(scale), persistent=False)
+        self.register_buffer("covered", covered.to(scale), persistent=False)
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("target", torch.from_numpy(lay.target), persistent=False)
         self.register_buffer("slot_target", torch.from_numpy(lay.target[lay.slot_lane]), persistent=False)
-        self.level = nn.Parameter(_starting_levels(simulator, echelon) / scale)  # [periods of supply]
+        self.level = nn.Parameter(starting_levels(simulator, echelon) / scale)  # [periods of supply]
         self.cap = nn.Parameter(torch.full_like(scale, 2.0)) if capped else None  # [periods of supply]
         self.share = nn.Parameter(torch.zeros(lay.num_lanes))  # logits among the lanes into one node
 
     def propose(self, state: NetworkState, stage: Stage) -> Orders:
-        own = state.net_inventory.t().index_add(0, self.slot_target, state.pipeline.t()).t()
-        order = (self.level * self.scale - own @ self.covered.t()).clamp_min(0.0)
+        order = (self.level * self.scale - self.position(state)).clamp_min(0.0)
         if self.cap is not None:
             order = torch.minimum(order, self.cap.clamp_min(0.0) * self.scale)
         return Orders(order[:, self.target] * self._shares())
+
+    def position(self, state: NetworkState) -> Float[Tensor, "batch node"]:
+        """Net inventory and all under way, of the node or of its echelon [units]."""
+        own = state.net_inventory.t().index_add(0, self.slot_target, state.pipeline.t())
+        return (self.covered @ own).t()
 
     def _shares(self) -> Float[Tensor, " lane"]:
         """Share of a node's order that each of its lanes takes; they sum to one."""
@@ -66,15 +72,25 @@ class BaseStockPolicy(NetworkPolicy):
         return found
 
 
-def _starting_levels(simulator: NetworkSimulator, echelon: bool) -> Tensor:
-    """Mean demand over the lead time, review period included, plus one standard deviation [units]."""
+def starting_levels(simulator: NetworkSimulator, echelon: bool) -> Float[Tensor, " node"]:
+    """Mean demand over the lead time, review period included, and a safety stock against running short [units]."""
     lay = simulator.layout
-    lead = np.zeros(lay.num_stocking)
-    for target, length in zip(lay.target.tolist(), lay.lead_time.tolist(), strict=True):
-        lead[target] = max(lead[target], length)
-    cover = lead + 1 + (lay.to_demand[: lay.num_stocking] if echelon else 0)
-    flow, std = lay.flow[: lay.num_stocking], lay.flow_std[: lay.num_stocking]
-    return torch.tensor(flow * cover + std * np.sqrt(cover), dtype=torch.get_default_dtype())
+    flow = lay.flow[: lay.num_stocking]
+    if echelon:
+        periods, _ = starting_level(simulator)
+        return torch.tensor(flow * periods, dtype=torch.get_default_dtype())
+    cover = lead_in(lay) + 1
+    spread = lay.flow_std[: lay.num_stocking] * np.sqrt(cover)
+    return torch.tensor(flow * cover + spread, dtype=torch.get_default_dtype())
+
+
+def echelon_matrix(simulator: NetworkSimulator) -> Float[Tensor, "node node"]:
+    """How much of each column's position belongs to each row's echelon: the share of its flow that comes from it."""
+    count = simulator.layout.num_stocking
+    covered = torch.zeros(count, count)
+    for node, shares in enumerate(echelon_shares(simulator.layout)):
+        covered[node, list(shares)] = torch.tensor(list(shares.values())).to(covered)
+    return covered
 
 
 def base_stock(net: Any, simulator: NetworkSimulator, size: NetworkSize) -> BaseStockPolicy:
