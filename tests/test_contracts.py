@@ -94,7 +94,7 @@ def test_every_solver_serves_the_problem_or_says_why_not(problem, solver):
         return
     instance = problem.parse(problem.examples[-1].document())
     if solver.kind == "solve":
-        result = solver.solve(problem, instance, solver.config(), 1, Callbacks())
+        result = solver.solve(problem, instance, solver.config(**solver.quick), 1, Callbacks())
         assert result.status == "optimal"
         assert result.document
         return
