@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from models.dynamics import Policy, Simulator
 
+CHECKED = 64  # scenarios on which runs are compared alone and together
 Stacked = dict[str, "Tensor"]
 
 
@@ -90,6 +91,9 @@ class _Ensemble:
 
     def __init__(self, simulators: list[Simulator[Any, Any, Any, Any]], policies: list[Policy[Any, Any]]) -> None:
         self.simulator, self.policy, self.count = simulators[0], policies[0], len(policies)
+        shapes = [{name: value.shape for name, value in policy.named_parameters()} for policy in policies]
+        if any(shape != shapes[0] for shape in shapes):
+            raise ValueError("runs trained together have one structure; their policies have other weights")
         self.weights = {
             name: torch.stack([dict(policy.named_parameters())[name].detach() for policy in policies]).requires_grad_()
             for name, _ in self.policy.named_parameters()
@@ -148,9 +152,9 @@ class _Ensemble:
         return norms
 
     def _check(self, simulators: Sequence[Any], policies: Sequence[Any]) -> None:
-        """One scenario of every run, alone and together: what is not in buffers must be alike too."""
+        """A few scenarios of every run, alone and together: what is not in buffers must be alike too."""
         generator = torch.Generator(self._device()).manual_seed(0)
-        batches = [(s.initial(2, generator), s.sample(2, generator)) for s in simulators]
+        batches = [(s.initial(CHECKED, generator), s.sample(CHECKED, generator)) for s in simulators]
         state, noise = batches[0]
         self.kinds = (type(state), type(noise))
         self._rollout = _rollout_module(self.simulator, self.policy)

@@ -1,16 +1,20 @@
 """HDPO: reaches known optima, repeats itself, resumes exactly, stops when asked."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
+from models.inventory_network.simulator import Orders
 from models.registry import problem
 from solvers.core import Callbacks, Diverged, TrainRequest, WeightsDoNotFit
 from solvers.draws import scenario_seed
 from solvers.hdpo import HDPO, HDPOConfig, learning_rate, train
-from solvers.rollout import Outcome, average_cost
+from solvers.rollout import Outcome, average_cost, relaxed, roll_out
 from tests.models.named_networks import EXAMPLES
+from tests.oracles.demand import clipped_normal
+from tests.oracles.fill_rate import least_base_stock, price_of_service
 from tests.oracles.newsvendor import backlogged_store
 
 INVENTORY = problem("inventory_network")
@@ -110,6 +114,131 @@ class TestStops:
         monkeypatch.setattr("solvers.hdpo.roll_out", nowhere)
         with pytest.raises(Diverged, match="no finite gradient"):
             train(request("dc-two-stores", config={"iterations": 100}), Callbacks())
+
+
+class TestConstraints:
+    def test_a_fill_rate_target_is_met_by_the_least_base_stock_at_the_price_of_service(self):
+        """Closed form: the base stock whose fill rate is the target, and the price at which a newsvendor chooses it."""
+        document = filled(0.9)
+        config = HDPOConfig(
+            family="base_stock", iterations=300, batch_size=128, learning_rate=0.05, dual_rate=0.3, validation_every=20
+        )
+        result = train(TrainRequest(INVENTORY, INVENTORY.parse(document), config, 1), Callbacks())
+        demand = clipped_normal(5.0, 1.6, 0.01)
+        level, _ = least_base_stock(demand, 0.01, 1, 0.9)
+        found = result.constraints["fill_rate/store"]
+        assert found["slack"] <= found["tolerance"]
+        assert result.policy.describe()["levels"]["store"] == pytest.approx(level, rel=0.015)
+        assert found["price"] == pytest.approx(price_of_service(level, demand, 0.01, 1, 1.0), rel=0.25)
+
+    def test_prices_survive_a_stop(self):
+        config = {"family": "base_stock", "iterations": 12, "batch_size": 8, "validation_every": 4}
+        instance = INVENTORY.parse(filled(0.99, stock=0.0))
+        wanted = TrainRequest(INVENTORY, instance, HDPOConfig(**config, validation_scenarios=32), 1)
+        unbroken = train(wanted, Callbacks())
+        saved: list = []
+        train(wanted, Callbacks(on_checkpoint=saved.append, should_stop=lambda: len(saved) >= 2))
+        resumed = train(replace(wanted, checkpoint=saved[0]), Callbacks())
+        assert resumed.constraints == unbroken.constraints
+        assert resumed.constraints["fill_rate/store"]["price"] > 0
+        assert resumed.curve == [row | {"seconds": pytest.approx(row["seconds"], abs=1e3)} for row in unbroken.curve]
+
+    def test_the_cheapest_policy_that_meets_them_is_kept_else_the_one_that_comes_closest(self):
+        config = {"family": "base_stock", "iterations": 4, "batch_size": 8, "dual_rate": 0.0, "validation_every": 1}
+        settings = HDPOConfig(**config, validation_scenarios=32, learning_rate=0.1)
+        short = train(TrainRequest(INVENTORY, INVENTORY.parse(filled(0.999, stock=0.0)), settings, 1), Callbacks())
+        slacks = [row["slack/fill_rate/store"] for row in short.curve]
+        assert short.constraints["fill_rate/store"]["slack"] <= min(slacks) + 1e-6
+
+
+class TestSeveralInstances:
+    def test_one_graph_policy_learns_from_all_and_serves_a_network_it_never_saw(self):
+        instances = [INVENTORY.parse(sized(stores)) for stores in (1, 2, 3)]
+        config = HDPOConfig(
+            family="gnn", iterations=24, batch_size=16, width=8, validation_every=8, validation_scenarios=64
+        )
+        together = train(TrainRequest(INVENTORY, instances[0], config, 1, also=(instances[2],)), Callbacks())
+        costs = [row["cost"] for row in together.curve]
+        assert costs[-1] < costs[0]
+        warm = TrainRequest(
+            INVENTORY,
+            instances[1],
+            config.model_copy(update={"iterations": 0}),
+            1,
+            warm_start=together.policy.state_dict(),
+        )
+        served = train(warm, Callbacks())
+        assert weights_equal(served.policy, together.policy)
+        assert (served.iterations, served.stopped_by) == (0, "finished")
+        assert math.isfinite(served.curve[0]["cost"])
+
+    def test_gradients_of_all_instances_reach_the_shared_weights(self):
+        """With the second instance's costs a thousandfold the first's ratio still counts the same: units differ."""
+        first, second = (INVENTORY.parse(sized(stores)) for stores in (1, 3))
+        config = HDPOConfig(family="gnn", iterations=2, batch_size=8, width=8, validation_scenarios=16)
+        one = train(TrainRequest(INVENTORY, first, config, 1), Callbacks())
+        both = train(TrainRequest(INVENTORY, first, config, 1, also=(second,)), Callbacks())
+        assert not weights_equal(one.policy, both.policy)
+
+    def test_weights_of_one_network_only_are_refused(self):
+        first, second = (INVENTORY.parse(sized(stores)) for stores in (1, 3))
+        (issue,) = HDPO.refuses_several(INVENTORY, (first, second), HDPOConfig(family="mlp"))
+        assert issue.pointer == "/family"
+        with pytest.raises(WeightsDoNotFit, match="one size"):
+            train(TrainRequest(INVENTORY, first, HDPOConfig(family="mlp", width=8), 1, also=(second,)), Callbacks())
+
+
+class TestRollout:
+    def test_spans_kept_for_the_gradient_do_not_change_it(self):
+        instance = INVENTORY.parse(EXAMPLES["dc-two-stores"]())
+        simulator = INVENTORY.simulator(instance)
+        torch.manual_seed(0)
+        policy = HDPO.build(INVENTORY, instance, HDPOConfig(width=8), "mlp")
+        generator = torch.Generator().manual_seed(0)
+        batch = simulator.initial(8, generator), simulator.sample(8, generator)
+        found = []
+        for every in (0, 7, 1):
+            policy.zero_grad()
+            outcome = roll_out(simulator, policy, *batch, checkpoint_every=every)
+            outcome.cost.backward()
+            found.append((outcome.cost.detach(), [p.grad.clone() for p in policy.parameters()]))
+        for cost, gradients in found[1:]:
+            torch.testing.assert_close(cost, found[0][0])
+            for one, other in zip(gradients, found[0][1], strict=True):
+                torch.testing.assert_close(one, other)
+
+    def test_whole_units_are_left_out_of_training_alone(self):
+        document = EXAMPLES["one-store-lost"]() | {"integer_orders": True}
+        simulator = INVENTORY.simulator(INVENTORY.parse(document))
+        state = simulator.initial(1, torch.Generator())
+        half = Orders(torch.full((1, 1), 4.25))
+        with relaxed(simulator):
+            assert simulator.repair(state, half, 0).quantity.item() == 4.25
+        assert simulator.repair(state, half, 0).quantity.item() == 4.0
+        assert "whole units" in simulator.relaxes[0]
+
+    def test_bfloat16_on_a_cpu_is_refused(self):
+        with pytest.raises(ValueError, match="bfloat16 is for a GPU"):
+            train(request("dc-two-stores", config={"precision": "bfloat16"}), Callbacks())
+
+
+def filled(target: float, stock: float = 10.0) -> dict:
+    """A backlogged store without a shortage cost and with a fill-rate target, lead time 1."""
+    document = EXAMPLES["one-store-backlogged"]() | {"periods": 16, "warmup_periods": 6}
+    document["lanes"][0]["lead_time"] = 1
+    document["nodes"][1] |= {"shortage_cost": 0.0, "fill_rate_target": target, "initial_on_hand": stock}
+    return document
+
+
+def sized(stores: int) -> dict:
+    """A warehouse with so many stores alike."""
+    document = EXAMPLES["dc-two-stores"]() | {"periods": 12, "warmup_periods": 4}
+    kind = document["nodes"][3] | {"unmet_demand": "lost"}
+    names = [f"s{k}" for k in range(stores)]
+    document["nodes"] = [*document["nodes"][:2], *({**kind, "id": name} for name in names)]
+    document["lanes"] = [document["lanes"][0], *({"from": "dc", "to": name, "lead_time": 2} for name in names)]
+    document["demand"] = {"process": "normal", "nodes": {name: {"mean": 5.0, "std": 1.6} for name in names}}
+    return document
 
 
 class TestParts:
