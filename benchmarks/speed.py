@@ -1,6 +1,6 @@
 """Speed and memory of training, beside a plain loop of the same networks and beside what this machine can do at most.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.speed [--write docs/speed.md]
+    OMP_NUM_THREADS=1 python -m benchmarks.speed [--compile] [--write docs/speed.md]
 
 One thread. Every figure comes from a process of its own: sample·store·periods per CPU-second of whole training steps
 (scenarios, forward, backward, Adam), the median of several, and the growth of the process's memory over its size
@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -32,7 +31,7 @@ from benchmarks import reference_loop
 from models.core import NetworkSize
 from models.inventory_network import PROBLEM
 from models.inventory_network.examples import one_store_lost, warehouse_stores
-from solvers.hdpo import average_cost
+from solvers.rollout import roll_out
 
 WIDTH = 24
 PERIODS = 50
@@ -46,8 +45,9 @@ class Case:
     stores: int
     family: str
     batch: int
-    hidden: tuple[int, ...]  # layers of the plain loop's perceptrons
-    published: float  # sample·store·periods per CPU-second of the public code
+    hidden: tuple[int, ...] = ()  # layers of the plain loop's perceptrons
+    published: float = 0.0  # sample·store·periods per CPU-second of the public code
+    checkpoint_every: int = 0  # periods between the states kept for the gradient
 
     @property
     def units(self) -> int:
@@ -83,9 +83,39 @@ def our_step(case: Case, device: str = "cpu") -> Step:
     generator = torch.Generator(device).manual_seed(1)
 
     def step() -> None:
-        cost = average_cost(simulator, policy, simulator.initial(batch, generator), simulator.sample(batch, generator))
+        start, noise = simulator.initial(batch, generator), simulator.sample(batch, generator)
+        cost = roll_out(simulator, policy, start, noise, case.checkpoint_every).cost
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(cost / case.stores)
+        torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+        optimizer.step()
+
+    return step
+
+
+def compiled_step(case: Case) -> Step:
+    """The step with one period, policy and dynamics together, compiled by `torch.compile`; needs a C++ compiler."""
+    net, batch = PROBLEM.parse(document(case.stores)), case.batch
+    simulator = PROBLEM.simulator(net, counts=False)
+    policy = PROBLEM.family("gnn").build(net, simulator, NetworkSize(WIDTH, 2))
+    optimizer = torch.optim.Adam(policy.parameters(), lr=1e-3)
+    generator = torch.Generator().manual_seed(1)
+
+    @torch.compile(dynamic=False)
+    def period(state: Any, demand: Any, known: Any) -> tuple[Any, torch.Tensor]:
+        orders = simulator.repair(state, policy._ask(state, known), 0)
+        post, first = simulator.decide(state, orders, 0)
+        following, second = simulator.realize(post, demand, 0)
+        return following, first.total.mean() + second.total.mean() if first.components else second.total.mean()
+
+    def step() -> None:
+        state, noise = simulator.initial(batch, generator), simulator.sample(batch, generator)
+        known, cost = policy.constants(torch.zeros(1)), torch.zeros(())
+        for stage in range(PERIODS):
+            state, spent = period(state, noise.map(lambda path, t=stage: path[:, t : t + 1]), known)
+            cost = cost + spent
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(cost / (PERIODS * case.stores))
         torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
         optimizer.step()
 
@@ -126,16 +156,16 @@ class ByteCounter(TorchDispatchMode):
 
 def measure(step: Step, units: float, counted: bool) -> dict[str, float]:
     """Rate, memory and (if `counted`) the arithmetic and bytes of a step."""
-    before = _resident()
+    before = _memory("VmRSS")
     step()
     seconds = []
     spent = 0.0
-    while len(seconds) < 3 or (spent < 4.0 and len(seconds) < 15):
+    while len(seconds) < 2 or (spent < 2.5 and len(seconds) < 9):
         started = time.process_time()
         step()
         seconds.append(time.process_time() - started)
         spent += seconds[-1]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    peak = _memory("VmHWM") - before
     found = {"rate": units / statistics.median(seconds), "memory": float(peak)}
     if counted:
         with FlopCounterMode(display=False) as arithmetic:
@@ -146,8 +176,10 @@ def measure(step: Step, units: float, counted: bool) -> dict[str, float]:
     return found
 
 
-def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def _memory(name: str) -> int:
+    """A line of this process's status [bytes]: VmRSS, what is resident, or VmHWM, the most that ever was."""
+    line = next(row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith(name))
+    return 1024 * int(line.split()[1])
 
 
 def machine() -> dict[str, float]:
@@ -208,16 +240,27 @@ def comparison(peak: dict[str, float]) -> Iterator[str]:
         )
 
 
+def compiled() -> Iterator[str]:
+    """What compiling a period gives, on request."""
+    case = CASES["warehouse + 3 stores, GNN"]
+    plain, ours = in_its_own_process("ours", case), in_its_own_process("compiled", case)
+    yield (
+        f"A period compiled by `torch.compile`, warehouse with 3 stores: {ours['rate']:.2e} instead of "
+        f"{plain['rate']:.2e} ({ours['rate'] / plain['rate']:.2f} times)."
+    )
+
+
 def scaling() -> Iterator[str]:
     """Cost per store from ten to a thousand."""
     yield "| stores | batch | sample·store·periods per CPU-second | CPU-µs for one | bytes kept for one |"
     yield "|---|---|---|---|---|"
-    for stores, batch in (*SIZES.items(), THOUSAND):
-        case = Case(stores, "gnn", batch, (), 0.0)
+    cases = [Case(stores, "gnn", batch) for stores, batch in (*SIZES.items(), THOUSAND)]
+    for case in (*cases, replace(cases[-1], checkpoint_every=7)):
         found = in_its_own_process("ours", case)
         kept = found["memory"] / case.units
         memory = f"{kept:,.0f} ({found['memory'] / 2**30:.2f} GiB in all)"
-        yield f"| {stores:,} | {batch} | {found['rate']:.2e} | {1e6 / found['rate']:.2f} | {memory} |"
+        name = f"{case.stores:,}" + (f", checkpoint_every {case.checkpoint_every}" if case.checkpoint_every else "")
+        yield f"| {name} | {case.batch} | {found['rate']:.2e} | {1e6 / found['rate']:.2f} | {memory} |"
 
 
 def on_gpu() -> Iterator[str]:
@@ -230,7 +273,7 @@ def on_gpu() -> Iterator[str]:
     for stores, batch in ((10, 8192), (100, 8192), (1000, 1024)):
         for precision in ("float32", "bfloat16"):
             torch.cuda.reset_peak_memory_stats()
-            case = Case(stores, "gnn", batch, (), 0.0)
+            case = Case(stores, "gnn", batch)
             step = our_step(case, "cuda")
             with torch.autocast("cuda", torch.bfloat16, enabled=precision == "bfloat16"):
                 seconds = statistics.median(_gpu_seconds(step) for _ in range(6))
@@ -247,7 +290,7 @@ def _gpu_seconds(step: Step) -> float:
     return time.perf_counter() - started
 
 
-def report() -> Iterator[str]:
+def report(with_compiler: bool) -> Iterator[str]:
     """Every table."""
     peak = machine()
     threads = f"one thread, torch {torch.__version__}, {platform.machine()}"
@@ -255,6 +298,11 @@ def report() -> Iterator[str]:
     yield f"Machine: {rates}; {threads}."
     yield ""
     yield from comparison(peak)
+    yield ""
+    if with_compiler:
+        yield from compiled()
+    else:
+        yield "Nothing was compiled (`--compile` measures a period under `torch.compile`)."
     yield ""
     yield from scaling()
     yield ""
@@ -271,17 +319,18 @@ def write(path: Path, lines: list[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", type=Path, help="page whose tables to replace")
+    parser.add_argument("--compile", action="store_true", help="measure torch.compile too (a C++ compiler, minutes)")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.measure:
         asked = json.loads(arguments.measure)
         side, case = asked.pop("side"), Case(**asked)
-        step = our_step(case) if side == "ours" else plain_step(case)
+        step = {"ours": our_step, "plain": plain_step, "compiled": compiled_step}[side](case)
         print(json.dumps(measure(step, case.units, counted=side == "ours" and case.stores <= 10)))
         return
     lines = []
-    for line in report():
+    for line in report(arguments.compile):
         print(line, flush=True)
         lines.append(line)
     if arguments.write:

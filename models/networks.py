@@ -51,10 +51,15 @@ def mix(weight: Float[Tensor, "out feature"], values: Float[Tensor, "feature nod
 class _ReadEach(torch.autograd.Function):
     """Rows read by weights of their own; written out so that gradients keep the layout and nothing is copied."""
 
+    generate_vmap_rule = True  # many runs are trained at once by torch.func
+
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, values: Tensor) -> Tensor:
-        ctx.save_for_backward(weight, values)
+    def forward(weight: Tensor, values: Tensor) -> Tensor:
         return torch.bmm(weight.t()[:, None], values.transpose(0, 1))[:, 0]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,7 +72,7 @@ def read_each(
     weight: Float[Tensor, "feature row"], values: Float[Tensor, "feature row batch"]
 ) -> Float[Tensor, "row batch"]:
     """Σ over features of weight × value, every row by its own weights."""
-    read: Tensor = _ReadEach.apply(weight, values)
+    read: Tensor = _ReadEach.apply(weight, values)  # type: ignore[no-untyped-call]
     return read
 
 

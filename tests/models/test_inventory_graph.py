@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks import reference_loop
 from models.core import NetworkSize
@@ -16,7 +16,7 @@ from models.inventory_network.graph_features import ARRIVALS, DynamicFeatures, G
 from models.inventory_network.graph_policy import Constants, GraphPolicy
 from models.inventory_network.policy import nearly_positive
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
-from models.networks import LaneSum, read_each
+from models.networks import LaneSum, by_columns, perceptron, read_each
 from solvers.hdpo import average_cost
 from tests.models.named_networks import EXAMPLES, diamond, network, random_orders
 from tests.models.networks import random_network
@@ -187,6 +187,16 @@ class TestFusedMessages:
             expected[:, target] += weight[k] * said[:, source]
         torch.testing.assert_close(heard, expected)
 
+    def test_a_network_on_columns_is_the_network_on_rows(self):
+        torch.manual_seed(0)
+        network = perceptron(3, 5, 2, 2).double()
+        nn.init.normal_(network[-1].weight)
+        values = torch.randn(3, 7, dtype=torch.float64, requires_grad=True)
+        torch.testing.assert_close(by_columns(network, values), network(values.t()).t())
+        assert torch.autograd.gradcheck(lambda x: by_columns(network, x), (values,))
+        weights = list(network.parameters())
+        found = torch.autograd.grad(by_columns(network, values).square().sum(), weights)
+        torch.testing.assert_close(found, torch.autograd.grad(network(values.t()).square().sum(), weights))
 
     def test_rows_read_by_their_own_weights_have_the_right_gradients(self):
         weight = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
