@@ -107,9 +107,10 @@ def groups() -> Iterator[Group]:
     yield Group(3, "7 in series", 0.2, 100, SERIAL, documents, _clark_scarf(leads, holding))
 
 
-STORE = HDPOConfig(iterations=800, batch_size=64, width=16, validation_every=100, validation_scenarios=1024)
-LOST = HDPOConfig(iterations=600, batch_size=64, width=32, validation_every=100, validation_scenarios=1024)
-SERIAL = HDPOConfig(iterations=400, batch_size=64, width=16, validation_every=100, validation_scenarios=1024)
+_QUICK: dict[str, Any] = {"batch_size": 64, "validation_every": 50, "validation_scenarios": 2048}
+STORE = HDPOConfig(iterations=800, width=16, **_QUICK)
+LOST = HDPOConfig(iterations=600, width=32, learning_rate=0.02, **_QUICK)
+SERIAL = HDPOConfig(iterations=400, width=16, **_QUICK)
 
 
 def line(leads: list[int], holding: list[float], shortage_cost: float) -> Document:

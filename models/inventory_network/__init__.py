@@ -51,6 +51,12 @@ PROBLEM = Problem(
             lazy(f"{_ROOM}.graph_policy:graph_policy"),
             transfers=True,
         ),
+        PolicyFamily(
+            "symmetric",
+            "One network for all stores, with a context from above",
+            "learned",
+            lazy(f"{_ROOM}.symmetric_policy:symmetric_policy"),
+        ),
         PolicyFamily("base_stock", "Base stock", "rule", lazy(f"{_ROOM}.rules:base_stock")),
         PolicyFamily("capped_base_stock", "Capped base stock", "rule", lazy(f"{_ROOM}.rules:capped_base_stock")),
         PolicyFamily("echelon_base_stock", "Echelon base stock", "rule", lazy(f"{_ROOM}.rules:echelon_base_stock")),
