@@ -17,6 +17,7 @@ import argparse
 import hashlib
 import json
 import platform
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from solvers.training import tune_rules
 from tests.oracles.demand import poisson
 from tests.oracles.serial_horizon import least_cost
 from tests.oracles.test_serial_horizon import LINE, Levels
+
+KEPT = Path(tempfile.gettempdir()) / "herenow-network-benchmark"
 
 SEED = 987_654  # of the scenarios: no training or look-ahead stream starts from it
 QUIET = Callbacks()
@@ -84,7 +87,7 @@ class Bench:
         """The result of that label, from the folder or made now."""
         settings = [self.name, label, self.arguments.scenarios, self.arguments.planned, self.arguments.iterations]
         key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
-        file = Path(self.arguments.keep) / f"{key}.npz"
+        file = self.arguments.keep / f"{key}.npz"
         if file.exists():
             stored = np.load(file)
             return Result(stored["profits"], float(stored["seconds"]))
@@ -192,7 +195,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of HDPO")
     parser.add_argument("--iterations", type=int, default=None, help="of HDPO; its default if left out")
     parser.add_argument("--only", nargs="+", default=list(KNOWN), choices=list(KNOWN))
-    parser.add_argument("--keep", default="/tmp/herenow-network-benchmark", help="folder for what is done")
+    parser.add_argument("--keep", type=Path, default=KEPT, help="folder for what is done")
     parser.add_argument("--write", type=Path, help="Markdown file to write")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
