@@ -109,7 +109,7 @@ def groups() -> Iterator[Group]:
 
 _QUICK: dict[str, Any] = {"batch_size": 64, "validation_every": 50, "validation_scenarios": 2048}
 STORE = HDPOConfig(iterations=800, width=16, **_QUICK)
-LOST = HDPOConfig(iterations=600, width=32, learning_rate=0.02, **_QUICK)
+LOST = HDPOConfig(iterations=1000, width=32, learning_rate=0.02, **_QUICK)
 SERIAL = HDPOConfig(iterations=400, width=16, **_QUICK)
 
 
@@ -211,16 +211,16 @@ def main() -> None:
     torch.set_num_threads(1)
     lines = list(HEAD)
     print("\n".join(lines), flush=True)
-    started = time.process_time()
+    started, minutes = time.process_time(), 0.0
     for group in groups():
         if arguments.truth in (None, group.truth):
             for row in measure(group, arguments.seeds):
                 print(row, flush=True)
                 lines.append(row)
-    minutes = (time.process_time() - started) / 60
+            minutes = (time.process_time() - started) / 60
+            if arguments.write:  # what is known so far
+                arguments.write.write_text(page(lines, minutes))
     print(f"{minutes:.1f} CPU minutes")
-    if arguments.write:
-        arguments.write.write_text(page(lines, minutes))
 
 
 def page(lines: list[str], minutes: float) -> str:
