@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 HORIZON = 40  # stages to the end beyond which the end is no longer felt
 REACH = 3.0  # the program's free start and orders stay within so many times what the reference policy was seen to do
 POOL = 1 << 18  # outcomes among which the strata of an expectation are found
+TOGETHER = 1 << 18  # rows of tensors at a time in the measurement
 ROUGH = 1 << 13  # the same while fitting and ascending, where a batch's common error averages out
 
 
@@ -72,7 +73,10 @@ class InformationRelaxationConfig(Config):
     )
     fit_batch: int = Field(384, ge=1, le=100_000, description="States of a step.")
     width: int = Field(64, ge=1, le=1024, description="Hidden units a layer of the value.")
-    inner_samples: int = Field(32, ge=2, le=65_536, description="Outcomes per expectation; rounded up to a power of 2.")
+    inner_samples: int = Field(
+        256, ge=2, le=65_536, description="Outcomes per expectation; rounded up to a power of 2."
+    )
+    ascent_samples: int = Field(32, ge=2, le=65_536, description="Outcomes per expectation in the ascent.")
     smoothing: float = Field(
         0.4, ge=0, lt=1, description="Share of the cost of meeting the noise that is counted in expectation."
     )
@@ -326,7 +330,6 @@ class _Prices:
             self.network = _value(self.width, config.width)
         self.factor = torch.ones((), requires_grad=True)
         self.slope = torch.zeros(self.width, requires_grad=True)
-        self.strata = 1 << max(config.inner_samples - 1, 1).bit_length()
 
     def parameters(self) -> list[Tensor]:
         return [*self.network.parameters(), self.factor, self.slope]
@@ -351,19 +354,34 @@ class _Prices:
     def multipliers(self, path: _Path, generator: Any, create: bool = False) -> _Multipliers:
         """Zero-mean multipliers along reference trajectories; `create` keeps them differentiable in the weights."""
         rows, stages = path.decisions.shape[:2]
-        states = path.states[:, :stages].flatten(0, 1).detach().clone().requires_grad_()
-        decisions = path.decisions.flatten(0, 1).detach().clone().requires_grad_()
+        states = path.states[:, :stages].flatten(0, 1).detach()
+        decisions = path.decisions.flatten(0, 1).detach()
+        noise = path.noise.map(lambda x: x.flatten(0, 1)[:, None])
         left = torch.arange(stages - 1, -1, -1).float().repeat(rows)
-        own = self._worth(states, decisions, path.noise.map(lambda x: x.flatten(0, 1)[:, None]), left)
-        samples = self.strata
-        drawn = stratified(self.setting, rows * stages, samples, generator, ROUGH if create else POOL)
-        many = [x.repeat_interleave(samples, 0) for x in (states, decisions, left)]
-        mean = self._worth(many[0], many[1], drawn, many[2]).view(-1, samples).mean(1)
-        surprise = mean - own
-        by_state, by_decision = torch.autograd.grad(surprise.sum(), (states, decisions), create_graph=create)
+        wanted = self.config.ascent_samples if create else self.config.inner_samples
+        samples = 1 << (wanted - 1).bit_length()
+        # A graph that is to be differentiated again is kept whole; else memory is bounded.
+        size = len(left) if create else max(TOGETHER // samples, 1)
+        parts = [
+            self._part(states[i], decisions[i], noise.rows(i), left[i], samples, generator, create)
+            for i in torch.split(torch.arange(len(left)), size)
+        ]
+        by_state, by_decision, surprise = (torch.cat(part) for part in zip(*parts, strict=True))
         return _Multipliers(
-            by_state.view(rows, stages, -1), by_decision.view(rows, stages, -1), surprise.detach().view(rows, stages)
+            by_state.view(rows, stages, -1), by_decision.view(rows, stages, -1), surprise.view(rows, stages)
         )
+
+    def _part(
+        self, states: Tensor, decisions: Tensor, noise: Any, left: Tensor, samples: int, generator: Any, create: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Multipliers of flat rows, and what chance did to each."""
+        states, decisions = states.clone().requires_grad_(), decisions.clone().requires_grad_()
+        own = self._worth(states, decisions, noise, left)
+        drawn = stratified(self.setting, len(left), samples, generator, ROUGH if create else POOL)
+        many = [x.repeat_interleave(samples, 0) for x in (states, decisions, left)]
+        surprise = self._worth(many[0], many[1], drawn, many[2]).view(-1, samples).mean(1) - own
+        by_state, by_decision = torch.autograd.grad(surprise.sum(), (states, decisions), create_graph=create)
+        return by_state, by_decision, surprise.detach()
 
     def _worth(self, states: Tensor, decisions: Tensor, noise: Any, left: Tensor) -> Tensor:
         """What a stage costs, as far as it is not counted in expectation, and what its end is worth."""
@@ -586,6 +604,7 @@ INFORMATION_RELAXATION = Solver(
         "fit_iterations": 30,
         "policy_iterations": 5,
         "inner_samples": 8,
+        "ascent_samples": 8,
         "copies": 4,
     },
     source="Brown, Smith, Sun, Oper. Res. 58 (2010); Brown, Smith, Oper. Res. 62 (2014)",

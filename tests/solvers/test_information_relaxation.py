@@ -236,7 +236,14 @@ class TestBound:
 
     def test_ascent_raises_a_bound_without_fit(self):
         document = one_store()
-        few = {"fit_iterations": 0, "periods": 40, "ascent_periods": 30, "ascent_rate": 1e-2, "inner_samples": 4}
+        few = {
+            "fit_iterations": 0,
+            "periods": 40,
+            "ascent_periods": 30,
+            "ascent_rate": 1e-2,
+            "inner_samples": 4,
+            "ascent_samples": 4,
+        }
         before = self.bound(document, base_stock(document), **few)
         after = self.bound(document, base_stock(document), ascent_iterations=30, **few)
         assert after["value_per_stage"] > before["value_per_stage"] + 3 * before["standard_error"]
