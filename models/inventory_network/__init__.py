@@ -32,7 +32,7 @@ def _forecasts_nothing(net: InventoryNetwork) -> str | None:
 def _orders_cost_nothing(net: InventoryNetwork) -> str | None:
     if any(lane.fixed_order_cost or lane.minimum_order or lane.lot_multiple for lane in net.lanes):
         return None
-    return "no lane has a fixed order cost, a minimum order or a lot: a base stock is never worse"
+    return "no lane has a fixed order cost, a minimum order or a lot: nothing is gained by waiting to order"
 
 
 PROBLEM = Problem(
