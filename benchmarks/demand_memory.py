@@ -18,7 +18,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from models.inventory_network.demand_history import Empirical
+from models.inventory_network.demand.history import Empirical
 from models.registry import problem
 from solvers.core import Callbacks, TrainRequest
 from solvers.evaluation import Sample, Scenarios, interval, roll_out

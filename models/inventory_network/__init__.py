@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from models.core import PolicyFamily, Problem, Traits
-from models.inventory_network.bounds import BOUNDS
+from models.inventory_network.exact.bounds import BOUNDS
 from models.inventory_network.examples import EXAMPLES
-from models.inventory_network.importers import IMPORTERS
 from models.inventory_network.instance import InventoryNetwork
+from models.inventory_network.planner.importers import IMPORTERS
 from models.lazy import lazy
 
 _ROOM = "models.inventory_network"
@@ -32,7 +32,7 @@ def _forecasts_nothing(net: InventoryNetwork) -> str | None:
 def _orders_cost_nothing(net: InventoryNetwork) -> str | None:
     if any(lane.fixed_order_cost or lane.minimum_order or lane.lot_multiple for lane in net.lanes):
         return None
-    return "no lane has a fixed order cost, a minimum order or a lot: a base stock is never worse"
+    return "no lane has a fixed order cost, a minimum order or a lot: nothing is gained by waiting to order"
 
 
 PROBLEM = Problem(
@@ -48,37 +48,41 @@ PROBLEM = Problem(
             "gnn",
             "Graph network over the lanes",
             "learned",
-            lazy(f"{_ROOM}.graph_policy:graph_policy"),
+            lazy(f"{_ROOM}.policies.graph:graph_policy"),
             transfers=True,
         ),
         PolicyFamily(
             "symmetric",
             "One network for all stores, with a context from above",
             "learned",
-            lazy(f"{_ROOM}.symmetric_policy:symmetric_policy"),
+            lazy(f"{_ROOM}.policies.symmetric:symmetric_policy"),
         ),
-        PolicyFamily("base_stock", "Base stock", "rule", lazy(f"{_ROOM}.rules:base_stock")),
-        PolicyFamily("capped_base_stock", "Capped base stock", "rule", lazy(f"{_ROOM}.rules:capped_base_stock")),
-        PolicyFamily("echelon_base_stock", "Echelon base stock", "rule", lazy(f"{_ROOM}.rules:echelon_base_stock")),
+        PolicyFamily("base_stock", "Base stock", "rule", lazy(f"{_ROOM}.policies.rules:base_stock")),
+        PolicyFamily(
+            "capped_base_stock", "Capped base stock", "rule", lazy(f"{_ROOM}.policies.rules:capped_base_stock")
+        ),
+        PolicyFamily(
+            "echelon_base_stock", "Echelon base stock", "rule", lazy(f"{_ROOM}.policies.rules:echelon_base_stock")
+        ),
         PolicyFamily(
             "base_stock_min_shortage",
             "Base stock, shortages shared by risk",
             "rule",
-            lazy(f"{_ROOM}.rationing:min_shortage"),
+            lazy(f"{_ROOM}.policies.rationing:min_shortage"),
             refuses=_nothing_to_ration,
         ),
         PolicyFamily(
             "newsvendor",
             "Newsvendor on forecast quantiles",
             "rule",
-            lazy(f"{_ROOM}.newsvendor:newsvendor"),
+            lazy(f"{_ROOM}.policies.newsvendor:newsvendor"),
             refuses=_forecasts_nothing,
         ),
         PolicyFamily(
             "reorder_point",
             "Reorder point (s, S)",
             "rule",
-            lazy(f"{_ROOM}.reorder:reorder_point"),
+            lazy(f"{_ROOM}.policies.reorder:reorder_point"),
             refuses=_orders_cost_nothing,
             tuning="search",
         ),

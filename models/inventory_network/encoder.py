@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from models.dynamics import Encoder, FeatureName, Stage
-from models.inventory_network.memory import DemandCalendar
+from models.inventory_network.demand.memory import DemandCalendar
 from models.inventory_network.simulator import NetworkSimulator, NetworkState
 
 HORIZON_SCALE = 10.0  # [periods]; slack beyond it looks alike

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from models.core import Instance, Issue, Record
-from models.inventory_network.demand_process import DemandProcess
-from models.inventory_network.timeline import Timeline
+from models.inventory_network.demand.process import DemandProcess
+from models.inventory_network.demand.timeline import Timeline
 
 Money = Annotated[float, Field(ge=0, le=1e9)]
 Quantity = Annotated[float, Field(ge=0, le=1e9)]

@@ -1,7 +1,7 @@
 """Learned policies for inventory networks, and what all policies of the room share.
 
 Learned policies and rules propose an order for every lane; the simulator's proportional rationing makes it feasible.
-The graph network is in `graph_policy`, the classical rules are in `rules`.
+The graph network, the shared network and the classical rules are in `policies`.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from models.dynamics import FeatureName, Policy, Stage
 from models.inventory_network.columns import straight_through
 from models.inventory_network.encoder import NetworkEncoder
 from models.inventory_network.flows import echelon_shares
-from models.inventory_network.graph_static import starting_level
+from models.inventory_network.policies.graph_static import starting_level
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
 from models.networks import by_columns, perceptron
 

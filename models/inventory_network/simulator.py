@@ -17,10 +17,10 @@ from torch import Tensor
 
 from models.dynamics import Costs, Simulator, Stage, Tensors
 from models.inventory_network.columns import add, column, take, total
-from models.inventory_network.demand import DemandSampler
+from models.inventory_network.demand.memory import DemandMemory
+from models.inventory_network.demand.sampling import DemandSampler
 from models.inventory_network.instance import InventoryNetwork
 from models.inventory_network.layout import Layout, compile_layout
-from models.inventory_network.memory import DemandMemory
 from models.inventory_network.ordering import Ordering
 from models.inventory_network.stock import Ageing, RandomArrivals
 

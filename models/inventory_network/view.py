@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from models.core import InvalidInput, Issue, pointer
-from models.inventory_network.explanation import Explainer, Situation, levels
-from models.inventory_network.importers import STATE_FILES, STATE_OPTIONS, read_state_files
 from models.inventory_network.instance import InventoryNetwork
 from models.inventory_network.layout import Layout
 from models.inventory_network.ordering import UNLIMITED
+from models.inventory_network.planner.explanation import Explainer, Situation, levels
+from models.inventory_network.planner.importers import STATE_FILES, STATE_OPTIONS, read_state_files
+from models.inventory_network.planner.state_reader import Places, StateArrays, StateReader
+from models.inventory_network.planner.state_schema import state_schema
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
-from models.inventory_network.state_reader import Places, StateArrays, StateReader
-from models.inventory_network.state_schema import state_schema
 from models.view import Column, Repair, View
 
 Floats = npt.NDArray[np.float64]

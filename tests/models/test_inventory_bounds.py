@@ -15,8 +15,9 @@ from scipy.stats import norm
 
 from models.core import BoundMethod, BoundValue
 from models.dynamics import Policy
-from models.inventory_network import PROBLEM, relaxations, stationary_demand
-from models.inventory_network.demand_grid import clipped_normal, discrete
+from models.inventory_network import PROBLEM
+from models.inventory_network.exact import relaxations, stationary
+from models.inventory_network.exact.grid import clipped_normal, discrete
 from models.inventory_network.simulator import NetworkSimulator, Orders
 from solvers.evaluation import compare, estimate
 from tests.models.named_networks import EXAMPLES, network
@@ -422,7 +423,7 @@ class TestDemand:
         """Stop-loss values at several thresholds, against 400,000 draws."""
         net = network(one_store("lost", demand=process))
         drawn = PROBLEM.simulator(net).sample(4000, torch.Generator().manual_seed(1)).demand.double().numpy().ravel()
-        loss = stationary_demand.of_store(net.demand, "store")
+        loss = stationary.of_store(net.demand, "store")
         for threshold in (0.0, 1.0, 2.5, 4.0, 6.0, 9.0):
             mean, error = estimate(np.clip(drawn - threshold, 0.0, None))
             expected = float(loss.value(np.array([threshold]))[0])
@@ -454,7 +455,7 @@ class TestDemand:
     def test_correlated_demand_adds_up(self) -> None:
         net = network(star(3, "backlogged", std=3.0))
         drawn = PROBLEM.simulator(net).sample(4000, torch.Generator().manual_seed(1)).demand.double().sum(2).numpy()
-        grid = stationary_demand.of_all(net.demand, ["s0", "s1", "s2"], 0.05)
+        grid = stationary.of_all(net.demand, ["s0", "s1", "s2"], 0.05)
         for threshold in (0.0, 10.0, 15.0, 20.0, 25.0):
             mean, error = estimate(np.clip(drawn.ravel() - threshold, 0.0, None))
             assert abs(float(np.clip(grid.points - threshold, 0, None) @ grid.mass) - mean) <= 4.5 * error + 1e-3

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.inventory_network.covariates import calendar_multipliers, price_elasticity
-from models.inventory_network.demand import DemandSampler
-from models.inventory_network.demand_process import clipped_moments
+from models.inventory_network.demand.covariates import calendar_multipliers, price_elasticity
+from models.inventory_network.demand.process import clipped_moments
+from models.inventory_network.demand.sampling import DemandSampler
+from models.inventory_network.demand.timeline import Timeline
 from models.inventory_network.simulator import NetworkSimulator
-from models.inventory_network.timeline import Timeline
 from tests.models.demand_networks import PROCESSES, autoregressive_history, network, weekly_history
 
 BATCH = 40_000

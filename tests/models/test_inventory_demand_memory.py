@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from models.inventory_network import PROBLEM
-from models.inventory_network.demand import DemandSampler
-from models.inventory_network.forecast import smoothing_constants
-from models.inventory_network.memory import DemandCalendar, DemandMemory
+from models.inventory_network.demand.forecast import smoothing_constants
+from models.inventory_network.demand.memory import DemandCalendar, DemandMemory
+from models.inventory_network.demand.sampling import DemandSampler
 from models.inventory_network.simulator import NetworkSimulator, Orders
 from tests.models.demand_networks import PROCESSES, autoregressive_history, document, network, weekly_history
 

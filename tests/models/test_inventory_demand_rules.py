@@ -158,7 +158,7 @@ def test_a_falling_trend_is_refused_only_if_the_mean_falls_below_zero_in_time():
 
 
 def test_forecasts_without_the_library_are_refused_with_the_command_that_brings_it(monkeypatch):
-    monkeypatch.setattr("models.inventory_network.demand_history.find_spec", lambda name: None)
+    monkeypatch.setattr("models.inventory_network.demand.history.find_spec", lambda name: None)
     assert (
         "pip install 'herenow[forecast]'" in pointers(empirical(forecast="exponential_smoothing"))["/demand/forecast"]
     )

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from benchmarks import reference_loop
 from models.core import NetworkSize
-from models.inventory_network.graph_features import ARRIVALS, DynamicFeatures, GraphIndex
-from models.inventory_network.graph_policy import Constants, GraphPolicy
+from models.inventory_network.policies.graph import Constants, GraphPolicy
+from models.inventory_network.policies.graph_features import ARRIVALS, DynamicFeatures, GraphIndex
 from models.inventory_network.policy import nearly_positive
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
 from models.networks import LaneSum, by_columns, perceptron, read_each

@@ -12,7 +12,7 @@ import pytest
 from models.core import InvalidInput
 from models.csv_table import MAX_ISSUES, read_table
 from models.inventory_network import PROBLEM
-from models.inventory_network.importers import read_instance, read_state
+from models.inventory_network.planner.importers import read_instance, read_state
 
 WIDE = b"date,s1,s2\n2026-01-01,3,8\n2026-01-02,5,6.5\n2026-01-03,0,9\n"
 LONG = (

@@ -1,4 +1,4 @@
-"""Cross-entropy search: reaches a known (s, S) optimum, repeats itself, resumes exactly, refuses what it cannot search."""
+"""Cross-entropy search reaches a known (s, S) optimum, repeats itself, resumes exactly, refuses what it cannot do."""
 
 import numpy as np
 import pytest

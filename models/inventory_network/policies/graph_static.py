@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models.inventory_network.demand.memory import DemandCalendar
 from models.inventory_network.flows import Floats, cover, from_below, lead_in
-from models.inventory_network.graph_features import GraphIndex
 from models.inventory_network.instance import Node
-from models.inventory_network.memory import DemandCalendar
+from models.inventory_network.policies.graph_features import GraphIndex
 from models.inventory_network.simulator import NetworkSimulator
 
 HORIZON = 10.0  # [periods] scale of lead times

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from models.core import NetworkSize
 from models.dynamics import Stage
 from models.inventory_network.flows import cover
-from models.inventory_network.graph_static import starting_level
+from models.inventory_network.policies.graph_static import starting_level
+from models.inventory_network.policies.rules import echelon_matrix
 from models.inventory_network.policy import NetworkPolicy
-from models.inventory_network.rules import echelon_matrix
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from pydantic import Field
 
 from models.core import Issue
-from models.inventory_network.covariates import Elasticity, calendar_multipliers, price_elasticity
-from models.inventory_network.demand_document import ANY_TIME, DemandDocument, Level, error, warning
-from models.inventory_network.timeline import (
+from models.inventory_network.demand.covariates import Elasticity, calendar_multipliers, price_elasticity
+from models.inventory_network.demand.document import ANY_TIME, DemandDocument, Level, error, warning
+from models.inventory_network.demand.timeline import (
     GREGORIAN_DAYS,
     Floats,
     Ints,

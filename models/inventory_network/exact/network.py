@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.inventory_network.demand_grid import Floats, Grid, linear_cost, total
-from models.inventory_network.exact_store import Optimum
+from models.inventory_network.exact.grid import Floats, Grid, linear_cost, total
+from models.inventory_network.exact.store import Optimum
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from models.core import NetworkSize
 from models.dynamics import FeatureName, Stage
 from models.inventory_network.encoder import NetworkEncoder
-from models.inventory_network.graph_features import DynamicFeatures, GraphIndex
-from models.inventory_network.graph_static import StaticFeatures, starting_level
+from models.inventory_network.policies.graph_features import DynamicFeatures, GraphIndex
+from models.inventory_network.policies.graph_static import StaticFeatures, starting_level
 from models.inventory_network.policy import NetworkPolicy, lane_scale, nearly_positive
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
 from models.networks import FeatureMap, bend

@@ -1,7 +1,7 @@
 """Demand processes as documents: what they are called, their parameters, the rules that bind them.
 
-The user's own history is in `models.inventory_network.demand_history`; how all are sampled in
-`models.inventory_network.demand`.
+The user's own history is in `models.inventory_network.demand.history`; how all are sampled in
+`models.inventory_network.demand.sampling`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 from pydantic import Field
 
 from models.core import Issue, Record
-from models.inventory_network.demand_document import ANY_TIME, DemandDocument, Level, error, warning
-from models.inventory_network.demand_history import Empirical
-from models.inventory_network.timeline import Floats, Pattern, Profile, Timeline, constant, rows
+from models.inventory_network.demand.document import ANY_TIME, DemandDocument, Level, error, warning
+from models.inventory_network.demand.history import Empirical
+from models.inventory_network.demand.timeline import Floats, Pattern, Profile, Timeline, constant, rows
 
 __all__ = ["DemandProcess", "Empirical", "Intermittent", "NegativeBinomial", "Normal", "Poisson", "Seasonal"]
 

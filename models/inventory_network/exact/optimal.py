@@ -8,23 +8,10 @@ from itertools import pairwise
 import numpy as np
 
 from models.core import BoundValue
-from models.inventory_network import stationary_demand
-from models.inventory_network.demand_grid import Floats, Grid, StopLoss, linear_cost
-from models.inventory_network.exact_network import Echelon, serial_line
-from models.inventory_network.exact_store import (
-    WORK_LIMIT,
-    Ints,
-    Optimum,
-    OrderRule,
-    backlogged,
-    lead_time_demand,
-    lost_sales,
-    lost_sales_size,
-    newsvendor,
-    reorder_policy,
-)
-from models.inventory_network.instance import InventoryNetwork, Lane, Node
-from models.inventory_network.network_reading import (
+from models.inventory_network.exact import stationary
+from models.inventory_network.exact.grid import Floats, Grid, StopLoss, linear_cost
+from models.inventory_network.exact.network import Echelon, serial_line
+from models.inventory_network.exact.reading import (
     FINE,
     ShouldStop,
     bound_value,
@@ -40,6 +27,19 @@ from models.inventory_network.network_reading import (
     stores_of,
     upstream,
 )
+from models.inventory_network.exact.store import (
+    WORK_LIMIT,
+    Ints,
+    Optimum,
+    OrderRule,
+    backlogged,
+    lead_time_demand,
+    lost_sales,
+    lost_sales_size,
+    newsvendor,
+    reorder_policy,
+)
+from models.inventory_network.instance import InventoryNetwork, Lane, Node
 
 MOST_STEPS = 600  # grid steps up to the largest demand for iterations over positions
 LUMPY = 20  # grid steps in a standard deviation of demand for iterations over positions
@@ -95,7 +95,7 @@ class _Single:
 def _single(net: InventoryNetwork) -> _Single:
     store = stores_of(net)[0]
     lane = into(net, store.id)[0]
-    demand = stationary_demand.of_store(net.demand, store.id)
+    demand = stationary.of_store(net.demand, store.id)
     return _Single(store, lane, demand, flow_cost(net, lane) - store.price, lane_limits(net, lane))
 
 
@@ -257,7 +257,7 @@ def _line_refuses(net: InventoryNetwork) -> str | None:
         return reason
     if store.fill_rate_target is not None:
         return f"{store.id}: the optimum without its fill-rate target is not the optimum with it"
-    if net.integer_orders and stationary_demand.of_store(net.demand, store.id).spacing != 1.0:
+    if net.integer_orders and stationary.of_store(net.demand, store.id).spacing != 1.0:
         return "orders are whole, demand is not"
     for node, lane in line:
         if lane.is_lumpy or lane.random_lead_time or lane_limits(net, lane) is not None or node.storage_capacity:
@@ -270,7 +270,7 @@ def _line_refuses(net: InventoryNetwork) -> str | None:
 
 def _optimal_line(net: InventoryNetwork) -> BoundValue:
     (store, first), *above = _line_of(net)
-    demand = stationary_demand.of_store(net.demand, store.id)
+    demand = stationary.of_store(net.demand, store.id)
     constant = sum(flow_cost(net, lane) for _, lane in _line_of(net)) - store.price
     echelons = [Echelon(first.lead_time, store.holding_cost)]
     for node, lane in above:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from models.inventory_network.demand_process import (
+from models.inventory_network.demand.process import (
     DemandProcess,
     Empirical,
     Intermittent,
@@ -18,8 +18,8 @@ from models.inventory_network.demand_process import (
     Poisson,
     Seasonal,
 )
+from models.inventory_network.demand.timeline import Floats, Ints, Profile, Timeline
 from models.inventory_network.instance import InventoryNetwork
-from models.inventory_network.timeline import Floats, Ints, Profile, Timeline
 
 TABLED = 500.0  # [units/period], greatest mean of a Poisson demand that is drawn from a table
 Draw = Callable[[int, int, torch.Generator, Tensor], Tensor]

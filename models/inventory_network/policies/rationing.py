@@ -11,8 +11,8 @@ from models.core import NetworkSize
 from models.dynamics import Stage
 from models.inventory_network.columns import add, take, total
 from models.inventory_network.flows import lead_in
+from models.inventory_network.policies.rules import BaseStockPolicy
 from models.inventory_network.policy import NetworkPolicy
-from models.inventory_network.rules import BaseStockPolicy
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
 
 HALVINGS = 40

@@ -11,7 +11,7 @@ import warnings
 
 import numpy as np
 
-from models.inventory_network.timeline import Floats
+from models.inventory_network.demand.timeline import Floats
 
 MOST_ROWS = 2_000  # of the history's end that are fitted; older ones say little of how fast demand moves now
 DECIMALS = 4  # kept of a constant: optimisers agree on those whatever the machine

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from models.inventory_network.demand_grid import Floats, Grid, linear_cost, mixture, total
+from models.inventory_network.exact.grid import Floats, Grid, linear_cost, mixture, total
 
 Ints = npt.NDArray[np.int64]
 TOLERANCE = 2e-6  # relative width at which value iteration stops

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from models.core import NetworkSize
 from models.dynamics import Stage
+from models.inventory_network.policies.rules import starting_levels
 from models.inventory_network.policy import NetworkPolicy
-from models.inventory_network.rules import starting_levels
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
 
 

@@ -14,10 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.dynamics import Stage
-from models.inventory_network.demand_process import Empirical
-from models.inventory_network.forecast import smoothing_constants
+from models.inventory_network.demand.forecast import smoothing_constants
+from models.inventory_network.demand.process import Empirical
+from models.inventory_network.demand.timeline import GREGORIAN_DAYS, LONGEST_CYCLE, Floats, Pattern
 from models.inventory_network.instance import InventoryNetwork, topological_order
-from models.inventory_network.timeline import GREGORIAN_DAYS, LONGEST_CYCLE, Floats, Pattern
 
 NEGLIGIBLE = 0.05  # share of a store's mean demand below which a period says nothing of the level
 FADED = 0.01  # weight below which a past period is forgotten

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.inventory_network.timeline import Floats, Ints
+from models.inventory_network.demand.timeline import Floats, Ints
 
 SWEEPS = 50
 

@@ -7,7 +7,16 @@ from functools import partial
 
 import numpy as np
 
-from models.inventory_network.demand_grid import (
+from models.inventory_network.demand.process import (
+    DemandProcess,
+    Empirical,
+    Intermittent,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+    Seasonal,
+)
+from models.inventory_network.exact.grid import (
     Floats,
     Grid,
     StopLoss,
@@ -16,15 +25,6 @@ from models.inventory_network.demand_grid import (
     joint_demand,
     lattice,
     mixture,
-)
-from models.inventory_network.demand_process import (
-    DemandProcess,
-    Empirical,
-    Intermittent,
-    NegativeBinomial,
-    Normal,
-    Poisson,
-    Seasonal,
 )
 
 TAIL = 1e-13  # chance of demand beyond the last whole number considered

@@ -10,8 +10,15 @@ from typing import Any, cast, get_args
 
 from models.core import Importer, InvalidInput, Issue, pointer
 from models.csv_table import DATE_ORDERS, Decimal, Row, Table, read_table
-from models.inventory_network.history_csv import PRICE, Duplicates, History, HistoryOptions, Missing, read_history
 from models.inventory_network.instance import InventoryNetwork, Lane, Node, state_slots
+from models.inventory_network.planner.history_csv import (
+    PRICE,
+    Duplicates,
+    History,
+    HistoryOptions,
+    Missing,
+    read_history,
+)
 
 Document = dict[str, Any]
 

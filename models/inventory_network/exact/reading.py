@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from models.core import BoundValue
-from models.inventory_network import stationary_demand
-from models.inventory_network.demand_grid import StopLoss
-from models.inventory_network.exact_store import Optimum, OrderRule, lost_sales_size
+from models.inventory_network.exact import stationary
+from models.inventory_network.exact.grid import StopLoss
+from models.inventory_network.exact.store import Optimum, OrderRule, lost_sales_size
 from models.inventory_network.instance import InventoryNetwork, Lane, Node, topological_order
 
 ShouldStop = Callable[[], bool]
@@ -28,7 +28,7 @@ def long_run_refuses(net: InventoryNetwork) -> str | None:
             f"the first reported period comes before an order can go all the way ({longest} periods): "
             "the initial stock is part of the reported cost"
         )
-    return stationary_demand.refuses(net.demand)
+    return stationary.refuses(net.demand)
 
 
 def longest_path(net: InventoryNetwork) -> int:
@@ -93,7 +93,7 @@ def lane_limits(net: InventoryNetwork, lane: Lane) -> float | None:
 
 def mean_demand(net: InventoryNetwork, node_id: str) -> float:
     """Mean demand of a store [units/period]."""
-    return stationary_demand.of_store(net.demand, node_id).mean
+    return stationary.of_store(net.demand, node_id).mean
 
 
 def deviation(demand: StopLoss) -> float:

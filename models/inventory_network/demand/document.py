@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from models.core import Issue, Record, pointer
-from models.inventory_network.timeline import Floats, Ints, Profile, Timeline
+from models.inventory_network.demand.timeline import Floats, Ints, Profile, Timeline
 
 Level = Annotated[float, Field(ge=0, le=1e6)]
 ANY_TIME = Timeline(periods=1)

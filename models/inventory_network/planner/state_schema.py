@@ -1,10 +1,10 @@
-"""JSON Schema of a network's states: what `models.inventory_network.state_reader` takes, in a client's language."""
+"""JSON Schema of a network's states: what `state_reader` takes, in a client's language."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from models.inventory_network.state_reader import MAX_QUANTITY, Places
+from models.inventory_network.planner.state_reader import MAX_QUANTITY, Places
 
 _QUANTITY = {"type": "number", "minimum": 0, "maximum": MAX_QUANTITY, "description": "Quantity [units]."}
 

@@ -9,8 +9,8 @@ change what a lost unit costs. See docs/solvers/bounds.md.
 from __future__ import annotations
 
 from models.core import BoundMethod
-from models.inventory_network.optimal import optimal, optimal_refuses
-from models.inventory_network.relaxations import balance, balance_refuses, free_refuses, free_warehouse
+from models.inventory_network.exact.optimal import optimal, optimal_refuses
+from models.inventory_network.exact.relaxations import balance, balance_refuses, free_refuses, free_warehouse
 
 BOUNDS = (
     BoundMethod(

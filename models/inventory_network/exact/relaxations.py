@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from models.core import BoundValue
-from models.inventory_network import stationary_demand
-from models.inventory_network.demand_grid import StopLoss, total
-from models.inventory_network.exact_network import Branch, Echelon, balance_relaxation
-from models.inventory_network.exact_store import WORK_LIMIT, Optimum, OrderRule, lost_sales, lost_sales_size, newsvendor
-from models.inventory_network.instance import InventoryNetwork, Lane, Node, topological_order
-from models.inventory_network.network_reading import (
+from models.inventory_network.exact import stationary
+from models.inventory_network.exact.grid import StopLoss, total
+from models.inventory_network.exact.network import Branch, Echelon, balance_relaxation
+from models.inventory_network.exact.optimal import optimal_refuses
+from models.inventory_network.exact.reading import (
     FINE,
     ShouldStop,
     bound_value,
@@ -26,7 +25,8 @@ from models.inventory_network.network_reading import (
     stores_of,
     upstream,
 )
-from models.inventory_network.optimal import optimal_refuses
+from models.inventory_network.exact.store import WORK_LIMIT, Optimum, OrderRule, lost_sales, lost_sales_size, newsvendor
+from models.inventory_network.instance import InventoryNetwork, Lane, Node, topological_order
 
 FEW = 200  # stores whose figures are listed one by one
 COARSE = 0.002  # share of the work that the first, quick bound for a store with lost sales may take
@@ -47,7 +47,7 @@ def balance_refuses(net: InventoryNetwork) -> str | None:
             return f"{store.id}: demand must be backlogged; where it is lost, stores do not decide by position alone"
         if reason := store_refuses(store):
             return reason
-    return long_run_refuses(net) or stationary_demand.joint_refuses(net.demand)
+    return long_run_refuses(net) or stationary.joint_refuses(net.demand)
 
 
 def balance(net: InventoryNetwork, should_stop: ShouldStop) -> BoundValue:
@@ -59,11 +59,11 @@ def balance(net: InventoryNetwork, should_stop: ShouldStop) -> BoundValue:
     length = min(inbound.random_lead_time.values) if inbound.random_lead_time else length
     ids = [store.id for store in stores]
     step = _joint_step(net, ids)
-    joint = stationary_demand.of_all(net.demand, ids, step)
+    joint = stationary.of_all(net.demand, ids, step)
     branches, constant = [], 0.0
     for store in stores:
         lane = into(net, store.id)[0]
-        single = stationary_demand.of_store(net.demand, store.id).contraction(step)
+        single = stationary.of_store(net.demand, store.id).contraction(step)
         branches.append(Branch(total(single, _shortest(lane) + 1), store.holding_cost, store.shortage_cost))
         constant += (flow_cost(net, inbound) + wait + flow_cost(net, lane) - store.price) * mean_demand(net, store.id)
     found = balance_relaxation(joint, Echelon(length, warehouse.holding_cost), branches)
@@ -76,7 +76,7 @@ def _shortest(lane: Lane) -> int:
 
 
 def _joint_step(net: InventoryNetwork, ids: list[str]) -> float:
-    demands = [stationary_demand.of_store(net.demand, node_id) for node_id in ids]
+    demands = [stationary.of_store(net.demand, node_id) for node_id in ids]
     spacings = [demand.spacing for demand in demands]
     if all(spacing is not None for spacing in spacings):
         return min(spacing for spacing in spacings if spacing is not None)
@@ -215,7 +215,7 @@ def _alone(net: InventoryNetwork, store: Node, path_cost: float) -> _Alone:
     nodes = net.demand.nodes
     return _Alone(
         str(nodes[store.id]) if isinstance(nodes, dict) else store.id,
-        stationary_demand.of_store(net.demand, store.id),
+        stationary.of_store(net.demand, store.id),
         store.unmet_demand,
         min(_shortest(lane) for lane in into(net, store.id)),
         path_cost - store.price,
