@@ -1,6 +1,6 @@
-"""Torch on first use: floors 1 and 2 describe algorithms without paying for, or depending on, the import of torch.
+"""Torch and scipy's sparse matrices on first use: algorithms are described without paying for, or depending on, them.
 
-Schemas, registries and validation run in processes that never compute a tensor; `from models.lazy import torch`
+Schemas, registries and validation run in processes that never compute; `from models.lazy import torch` (or `sparse`)
 reads like the real import and resolves at the first attribute.
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import torch
+    from scipy import sparse
 else:
 
     class _LazyModule:
@@ -23,6 +24,7 @@ else:
             return getattr(importlib.import_module(self._name), attribute)
 
     torch = _LazyModule("torch")
+    sparse = _LazyModule("scipy.sparse")
 
 
 def lazy(path: str) -> Callable[..., Any]:
@@ -52,4 +54,4 @@ def plugins(variable: str, kind: type[T]) -> list[T]:
     return found
 
 
-__all__ = ["lazy", "plugins", "torch"]
+__all__ = ["lazy", "plugins", "sparse", "torch"]

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+
+from models.lazy import sparse
 
 Vector = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
+from models.lazy import sparse
 from models.linear_program import Indices, LinearProgram, Vector
 
 

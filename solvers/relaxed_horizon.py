@@ -19,9 +19,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
-from models.lazy import torch
+from models.lazy import sparse, torch
 from models.program import Indices, LinearProgram, Program, Vector, chain
 from solvers.core import InnerSolveError
 

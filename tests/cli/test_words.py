@@ -127,7 +127,7 @@ def test_a_refusal_can_be_read_by_a_machine() -> None:
 BAD_WORDS = {
     "no such solver": (["--solver", "oracle"], "--solver", "hdpo"),
     "a bound is no policy": (["--solver", "perfect_information"], "--solver", "hdpo"),
-    "config out of bounds": (["-c", "iterations=0"], "/config/iterations", "greater than or equal to 1"),
+    "config out of bounds": (["-c", "iterations=-1"], "/config/iterations", "greater than or equal to 0"),
     "unknown config": (["-c", "speed=9"], "/config/speed", "not permitted"),
     "config of the wrong type": (["-c", "iterations=soon"], "/config/iterations", "integer"),
     "config nested too deeply": (["-c", "family=" + "[" * 20_000], "/config/family", "match pattern"),

@@ -108,5 +108,5 @@ def test_the_commands_without_a_server(tmp_path: Path) -> None:
         env=os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    assert "perfect information (bound)" in done.stdout
+    assert "(bound)" in done.stdout
     assert list((tmp_path / "herenow-artifacts").glob("*/*/weights.safetensors"))
