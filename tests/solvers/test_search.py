@@ -1,4 +1,4 @@
-"""Cross-entropy search reaches a known (s, S) optimum, repeats itself, resumes exactly, refuses what it cannot do."""
+"""Cross-entropy search: reaches a known (s, S) optimum, repeats itself, resumes exactly, refuses what it must."""
 
 import numpy as np
 import pytest
