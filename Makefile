@@ -52,11 +52,17 @@ contracts:
 fast:
 	$(BIN)/python -m pytest -m "$(FAST)"
 
-bench: dev ## Measure quality against known optima, bounds and speed; rewrites benchmarks/*.md (half an hour)
+bench: dev ## Measure quality against known optima, bounds and speed; rewrites benchmarks/*.md (hours on one core)
 	$(BIN)/python -m pytest -m slow -s
 	$(BIN)/python -m benchmarks.over_http --write benchmarks/over_http.md
 	$(BIN)/python -m benchmarks.recommend --write benchmarks/recommend.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bounds --write benchmarks/bounds.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.known_optima --write benchmarks/known_optima.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.networks_of_paper --write benchmarks/networks_of_paper.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.network_benchmark --write benchmarks/network_benchmark.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.lower_bound --write benchmarks/lower_bound.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.demand_memory --write benchmarks/demand_memory.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed --write docs/speed.md
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache *.egg-info build

@@ -68,7 +68,7 @@ def policy(herenow: httpx.Client) -> dict[str, Any]:
 
 def test_it_appears_with_its_solvers(herenow: httpx.Client) -> None:
     shown = herenow.get("/v1/problems/newsstand").json()
-    assert shown["solvers"] == ["hdpo"]
+    assert shown["solvers"] == ["hdpo", "cross_entropy"]
     served = {item["name"]: item["problems"] for item in herenow.get("/v1/solvers").json()["items"]}
     reasons = [entry["reasons"] for entry in served["perfect_information"] if entry["problem"] == "newsstand"]
     assert reasons[0]  # it has no program, and says so
