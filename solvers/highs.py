@@ -27,6 +27,7 @@ from models.program import LinearProgram, Vector
 from solvers.core import InnerSolveError
 
 Status = Literal["optimal", "infeasible", "unbounded", "time_limit", "stopped"]
+Basis = highspy.HighsBasis  # what a solve can start from; opaque to the other modules
 
 _OUTCOME_NAMES: Mapping[str, Status] = {
     "kOptimal": "optimal",
@@ -240,12 +241,12 @@ class HotProgram:
         prices: Vector = program.noise_cost - program.noise_matrix.T @ self.row_duals()
         return prices
 
-    def basis(self) -> highspy.HighsBasis:
+    def basis(self) -> Basis:
         """A copy of the last basis, to start other solves from; `InnerSolveError` if there is none."""
         last = self._highs.getBasis()
         if not last.valid:
             raise InnerSolveError("the last solve left no basis")
-        kept = highspy.HighsBasis()
+        kept = Basis()
         kept.col_status, kept.row_status, kept.valid = list(last.col_status), list(last.row_status), True
         return kept
 
@@ -253,7 +254,7 @@ class HotProgram:
         """Start the next solve afresh, as if nothing had been solved yet."""
         self._check(self._highs.clearSolver(), "forget what was solved")
 
-    def start_from(self, basis: highspy.HighsBasis) -> None:
+    def start_from(self, basis: Basis) -> None:
         """Start the next solve from a basis instead of the last one.
 
         Where optima are many, the one found depends on where the search started: from the same basis it is the same

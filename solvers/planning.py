@@ -20,10 +20,8 @@ from models.program import NoProgram
 from solvers.core import InnerSolveError
 
 if TYPE_CHECKING:
-    import highspy
-
     from models.program import LinearProgram, Program, ScenarioTree, Vector
-    from solvers.highs import HotProgram
+    from solvers.highs import Basis, HotProgram
     from solvers.rolling_horizon import RollingConfig
 
 KEPT_PROGRAMS = 4  # held by the solver; a horizon that ends has another one for every stage near its end
@@ -43,7 +41,7 @@ class _Prepared:
     covered: list[int]
     programs: list[LinearProgram]  # of the stages covered, and what prices the end if it is reached
     noise: Vector  # (all nodes' m,)
-    basis: highspy.HighsBasis | None  # None for whole numbers, which start afresh
+    basis: Basis | None  # None for whole numbers, which start afresh
 
 
 @dataclass(frozen=True)
