@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticCustomError
 
 if TYPE_CHECKING:
+    from models.choices import Values
     from models.dynamics import Policy, Simulator
     from models.program import Program
     from models.view import View
@@ -214,6 +215,7 @@ class Problem:
     program: Callable[[Any], Program] | None = None
     bounds: tuple[BoundMethod, ...] = ()
     importers: tuple[Importer, ...] = ()
+    values: Callable[..., Values[Any, Any]] | None = None  # (instance, simulator, size) → the critics of its states
     units: Mapping[str, str] = field(default_factory=dict)
 
     def parse(self, document: object) -> Instance:

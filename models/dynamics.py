@@ -7,11 +7,14 @@ A stage is decide ∘ realize: a deterministic half (state, decision → post-de
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from models.choices import Choices
 
 Stage = int | Tensor
 """A decision epoch t: one int for a rollout, or one integer per batch row (batch,) when serving many states."""
@@ -88,6 +91,7 @@ class Simulator(nn.Module, ABC, Generic[S, P, D, W]):
     discount: float = 1.0
     places: tuple[str, ...] = ()  # ids of the columns of `Costs.places`
     relaxes: tuple[str, ...] = ()  # what training's gradients smooth over, in words; evaluation is always exact
+    choices: "Choices[S, D] | None" = None  # how a decision is made of finite choices; None where it is continuous
     relaxed: bool = False  # set by training while it takes gradients: jumps that only blur them may be left out
 
     @abstractmethod

@@ -1,0 +1,174 @@
+"""Discrete decisions: finite choices made slot after slot, policies over them, and the two critics.
+
+A problem whose decisions are choices from finite sets gives its simulator a `Choices`; whatever learns by trying
+choices (policy gradients, look-ahead, value iteration) then needs to know nothing else about its decisions.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Generic
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from models.dynamics import D, P, Policy, S, Simulator, Stage
+
+IMPOSSIBLE = -1e9
+"""The logit of an infeasible option: finite, so that sums of logarithms stay numbers; its probability is zero."""
+
+
+class Choices(ABC, Generic[S, D]):
+    """How a problem's decision is made of choices: `num_slots` of them, each among at most `num_options`.
+
+    A simulator that has choices takes a stage per row (batch,) wherever it takes a stage, noise included: rows of a
+    batch may stand at different stages.
+    """
+
+    num_slots: int  # choices in a decision (machines, …)
+    num_options: int  # options of the slot that has most (items and idle, …)
+    coupled: bool = False  # what a slot may choose depends on what earlier slots chose
+
+    @abstractmethod
+    def feasible(
+        self, state: S, stage: Stage, choice: Int[Tensor, "batch slot"] | None = None
+    ) -> Bool[Tensor, "batch slot option"]:
+        """Which options every slot has, given that the slots before it chose as in `choice`; always at least one.
+
+        Without `choice` nothing is said of earlier slots: for problems that are not coupled.
+        """
+
+    @abstractmethod
+    def decision(self, choice: Int[Tensor, "batch slot"]) -> D:
+        """The decision those choices make."""
+
+    @abstractmethod
+    def choice(self, decision: D) -> Int[Tensor, "batch slot"]:
+        """The choices a decision is made of."""
+
+
+class ChoicePolicy(Policy[S, D], ABC, Generic[S, D]):
+    """A policy that weighs every option of every slot; its decision is the likeliest feasible choice."""
+
+    sequential: bool = False  # a slot's logits depend on what earlier slots chose
+
+    @property
+    @abstractmethod
+    def choices(self) -> Choices[S, D]:
+        """What it chooses from."""
+
+    @abstractmethod
+    def logits(
+        self, state: S, stage: Stage, choice: Int[Tensor, "batch slot"] | None
+    ) -> Float[Tensor, "batch slot option"]:
+        """Logarithms of weights, `IMPOSSIBLE` where infeasible; slot k's row may depend on choice[:, :k] alone."""
+
+    def pick(self, state: S, stage: Stage, choose: Callable[[Tensor], Tensor]) -> Int[Tensor, "batch slot"]:
+        """Choices made by `choose`, which maps logits (…, option) to the index chosen (…)."""
+        if not self.sequential:
+            return choose(self.logits(state, stage, None))
+        choice = torch.zeros((state.batch, self.choices.num_slots), dtype=torch.long, device=_device(state))
+        for slot in range(self.choices.num_slots):
+            choice[:, slot] = choose(self.logits(state, stage, choice)[:, slot])
+        return choice
+
+    def propose(self, state: S, stage: Stage) -> D:
+        """The likeliest feasible choice."""
+        return self.choices.decision(self.pick(state, stage, likeliest))
+
+    def forward(self, state: S, stage: Stage) -> D:
+        """The likeliest feasible choice: infeasible ones are masked, so there is nothing to repair."""
+        return self.propose(state, stage)
+
+
+class Values(nn.Module, ABC, Generic[S, P]):
+    """The two critics: expected cost to go before the decision (V) and after it, before the noise (V^x) [money].
+
+    `value = centre + spread · network`: whoever trains them keeps `centre` and `spread` near the mean and the standard
+    deviation of the costs to go, so that the networks' outputs are of order one in any currency.
+    """
+
+    centre: Tensor
+    spread: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(()))
+        self.register_buffer("spread", torch.ones(()))
+
+    @abstractmethod
+    def value(self, state: S, stage: Stage) -> Float[Tensor, " batch"]:
+        """V(s): expected cost to go before the decision [money]."""
+
+    @abstractmethod
+    def post_value(self, post: P, stage: Stage) -> Float[Tensor, " batch"]:
+        """V^x(s^x): expected cost to go after the decision of this stage, its own cost left out [money]."""
+
+
+def likeliest(logits: Float[Tensor, "*batch option"]) -> Int[Tensor, "*batch"]:
+    """The option of the greatest logit; the first of equals."""
+    return logits.argmax(-1)
+
+
+def masked(logits: Float[Tensor, "*batch option"], feasible: Bool[Tensor, "*batch option"]) -> Tensor:
+    """Logits with `IMPOSSIBLE` where infeasible."""
+    return torch.where(feasible, logits, IMPOSSIBLE)
+
+
+def option_costs(
+    simulator: Simulator[S, P, D, Any],
+    values: Values[S, P],
+    state: S,
+    stage: Stage,
+    choice: Int[Tensor, "batch slot"],
+) -> Float[Tensor, "batch slot option"]:
+    """Cost now and to go of every option of every slot, the other slots as in `choice`; infinite where infeasible.
+
+    The half stage from decision to post-decision state is known, so this is exact but for the critic. In a coupled
+    problem an option that leaves a later slot's choice infeasible counts as infeasible.
+    """
+    choices = _choices_of(simulator)
+    slots, options = choices.num_slots, choices.num_options
+    every = slots * options
+    tried = choice[:, None, None, :].repeat(1, slots, options, 1)
+    slot = torch.arange(slots, device=choice.device)
+    tried[:, slot, :, slot] = torch.arange(options, device=choice.device)
+    flat = tried.reshape(-1, slots)
+    many = state.map(lambda tensor: tensor.repeat_interleave(every, 0))
+    stages = stage.repeat_interleave(every) if isinstance(stage, Tensor) else stage
+    allowed = choices.feasible(many, stages, flat).gather(2, flat.unsqueeze(2)).squeeze(2).all(1)
+    # Infeasible trials are simulated as the choice itself, so that a simulator is never asked what it cannot do.
+    flat = torch.where(allowed[:, None], flat, choice.repeat_interleave(every, 0))
+    post, costs = simulator.decide(many, choices.decision(flat), stages)
+    total = values.post_value(post, stages)
+    total = total + costs.total if costs.components else total
+    return torch.where(allowed, total, torch.inf).reshape(-1, slots, options)
+
+
+def improve(
+    simulator: Simulator[S, P, D, Any],
+    values: Values[S, P],
+    state: S,
+    stage: Stage,
+    choice: Int[Tensor, "batch slot"],
+    sweeps: int,
+) -> Int[Tensor, "batch slot"]:
+    """Choices after `sweeps` rounds of coordinate descent over slots on cost now plus V^x; ties stay as they are."""
+    for _ in range(sweeps):
+        for slot in range(_choices_of(simulator).num_slots):
+            costs = option_costs(simulator, values, state, stage, choice)[:, slot]
+            best, kept = costs.min(1), costs.gather(1, choice[:, slot : slot + 1]).squeeze(1)
+            choice = choice.clone()
+            choice[:, slot] = torch.where(best.values < kept, best.indices, choice[:, slot])
+    return choice
+
+
+def _choices_of(simulator: Simulator[S, P, D, Any]) -> Choices[S, D]:
+    if simulator.choices is None:
+        raise ValueError("this problem's decisions are not made of choices")
+    return simulator.choices
+
+
+def _device(state: Any) -> torch.device:
+    first: Tensor = next(iter(vars(state).values()))
+    return first.device
