@@ -33,8 +33,10 @@ class Tensors:
         return self.map(lambda tensor: tensor[index])
 
     def to(self, target: Any) -> Self:
-        """The record on another device or in another precision."""
-        return self.map(lambda tensor: tensor.to(target))
+        """The record on another device, or its real numbers in another precision: whole numbers stay such."""
+        if not isinstance(target, torch.dtype):
+            return self.map(lambda tensor: tensor.to(target))
+        return self.map(lambda tensor: tensor.to(target) if tensor.is_floating_point() else tensor)
 
     def detach(self) -> Self:
         """The record cut from the autograd graph."""

@@ -1,0 +1,1 @@
+"""Which item each machine makes next, period by period, before demand is known."""

@@ -1,0 +1,1 @@
+"""Demand of the items: processes as documents, their exact distributions, fast sampling."""
