@@ -93,13 +93,13 @@ def our_step(case: Case, device: str = "cpu") -> Step:
     return step
 
 
-def compiled_step(case: Case) -> Step:
+def compiled_step(case: Case, device: str = "cpu") -> Step:
     """The step with one period, policy and dynamics together, compiled by `torch.compile`; needs a C++ compiler."""
     net, batch = PROBLEM.parse(document(case.stores)), case.batch
-    simulator = PROBLEM.simulator(net, counts=False)
-    policy = PROBLEM.family("gnn").build(net, simulator, NetworkSize(WIDTH, 2))
+    simulator = PROBLEM.simulator(net, counts=False).to(device)
+    policy = PROBLEM.family("gnn").build(net, simulator, NetworkSize(WIDTH, 2)).to(device)
     optimizer = torch.optim.Adam(policy.parameters(), lr=1e-3)
-    generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator(device).manual_seed(1)
 
     @torch.compile(dynamic=False)
     def period(state: Any, demand: Any, known: Any) -> tuple[Any, torch.Tensor]:
@@ -110,7 +110,7 @@ def compiled_step(case: Case) -> Step:
 
     def step() -> None:
         state, noise = simulator.initial(batch, generator), simulator.sample(batch, generator)
-        known, cost = policy.constants(torch.zeros(1)), torch.zeros(())
+        known, cost = policy.constants(torch.zeros(1, device=device)), torch.zeros((), device=device)
         for stage in range(PERIODS):
             state, spent = period(state, noise.map(lambda path, t=stage: path[:, t : t + 1]), known)
             cost = cost + spent
@@ -263,33 +263,6 @@ def scaling() -> Iterator[str]:
         yield f"| {name} | {case.batch} | {found['rate']:.2e} | {1e6 / found['rate']:.2f} | {memory} |"
 
 
-def on_gpu() -> Iterator[str]:
-    """The same step on a GPU, where there is one."""
-    if not torch.cuda.is_available():
-        yield "No GPU was at hand: nothing measured on one."
-        return
-    yield f"| {torch.cuda.get_device_name()} | batch | precision | sample·store·periods per second | memory |"
-    yield "|---|---|---|---|---|"
-    for stores, batch in ((10, 8192), (100, 8192), (1000, 1024)):
-        for precision in ("float32", "bfloat16"):
-            torch.cuda.reset_peak_memory_stats()
-            case = Case(stores, "gnn", batch)
-            step = our_step(case, "cuda")
-            with torch.autocast("cuda", torch.bfloat16, enabled=precision == "bfloat16"):
-                seconds = statistics.median(_gpu_seconds(step) for _ in range(6))
-            memory = torch.cuda.max_memory_allocated() / 2**30
-            rate = case.units / seconds
-            yield f"| warehouse + {stores} stores | {batch} | {precision} | {rate:.2e} | {memory:.2f} GiB |"
-
-
-def _gpu_seconds(step: Step) -> float:
-    torch.cuda.synchronize()
-    started = time.perf_counter()
-    step()
-    torch.cuda.synchronize()
-    return time.perf_counter() - started
-
-
 def report(with_compiler: bool) -> Iterator[str]:
     """Every table."""
     peak = machine()
@@ -305,8 +278,6 @@ def report(with_compiler: bool) -> Iterator[str]:
         yield "Nothing was compiled (`--compile` measures a period under `torch.compile`)."
     yield ""
     yield from scaling()
-    yield ""
-    yield from on_gpu()
 
 
 def write(path: Path, lines: list[str]) -> None:

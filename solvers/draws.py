@@ -42,6 +42,11 @@ class Draws:
     def _draw(self, count: int, generator: torch.Generator) -> tuple[Any, Any]:
         return self.simulator.initial(count, generator), self.simulator.sample(count, generator)
 
+    def rehearsal(self, size: int) -> tuple[Any, Any]:
+        """As many scenarios as a mini-batch has, none of them for training: what a step is recorded on."""
+        size = size if self.fixed is None else min(size, self.fixed[0].batch)
+        return self._draw(size, torch.Generator(self.generator.device).manual_seed(0))
+
     def batch(self, size: int) -> tuple[Any, Any]:
         """A mini-batch: fresh scenarios, or rows of the fixed set."""
         if self.fixed is None:

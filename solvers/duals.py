@@ -47,9 +47,8 @@ class Duals:
         return (reach.square() - self.multipliers.square()).sum() / (2 * DAMPING)
 
     def ascend(self, outcome: Outcome, rate: float) -> None:
-        """One step of dual ascent."""
-        step = rate * outcome.slacks.detach() / self.size
-        self.multipliers = (self.multipliers + step).clamp(0.0, CAP)
+        """One step of dual ascent, in place: a recorded step reads the multipliers where they are."""
+        self.multipliers.add_(rate * outcome.slacks.detach() / self.size).clamp_(0.0, CAP)
 
     def violation(self, outcome: Outcome) -> float:
         """The largest slack in its own scale, beyond the tolerance; zero if every constraint is met."""
@@ -71,5 +70,5 @@ class Duals:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self.multipliers = state["multipliers"].to(self.multipliers)
-        self.size = state["size"].to(self.size)
+        self.multipliers.copy_(state["multipliers"])
+        self.size.copy_(state["size"])

@@ -34,6 +34,7 @@ from models.lazy import torch
 from solvers.core import Callbacks, Config, Diverged, Solver, TrainRequest, TrainResult, WeightsDoNotFit
 from solvers.draws import Draws, scenario_seed
 from solvers.duals import Duals
+from solvers.recorded import Recorded
 from solvers.rollout import Outcome, average_cost, relaxed, roll_out
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ class HDPOConfig(Config):
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Arithmetic of the policy's networks in training; bfloat16 needs a GPU."
     )
+    recorded: bool = Field(
+        True, description="On a GPU, record a step as a CUDA graph and replay it; a CPU has nothing to record."
+    )
 
 
 @dataclass
@@ -112,6 +116,7 @@ class Lesson:
     def __init__(self, request: TrainRequest, config: HDPOConfig, family: str, place: int) -> None:
         instance = (request.instance, *request.also)[place]
         self.config = config
+        self.recorded: Recorded | None = None
         self.simulator = request.problem.simulator(instance, counts=False).to(request.device)
         policy = request.problem.family(family).build(instance, self.simulator, network_size(config))
         self.policy: Policy[Any, Any] = policy.to(request.device)
@@ -125,13 +130,30 @@ class Lesson:
         self.unit = unit if unit is not None else max(abs(_finite(float(first.cost))), 1e-6)
         self.duals = Duals(first, self.unit, prices)
 
-    def attempt(self) -> Outcome:
-        """The policy on a mini-batch, with gradients."""
-        config = self.config
-        state, noise = self.draws.batch(config.batch_size)
+    def learn(self) -> Outcome:
+        """The policy on a mini-batch; the gradients of the loss are in its weights afterwards."""
+        scenarios = self.draws.batch(self.config.batch_size)
+        if self.recorded is not None:
+            return self.recorded(*scenarios)
+        outcome = self.attempt(*scenarios)
+        self.policy.zero_grad(set_to_none=True)
+        torch.autograd.backward(self.loss(outcome))
+        return outcome
+
+    def record(self) -> None:
+        """Make the next steps replays of one that is recorded here; `RuntimeError` where that cannot be done."""
+        scenarios = self.draws.rehearsal(self.config.batch_size)
+        self.recorded = Recorded(self.attempt, self.loss, self.policy.parameters(), *scenarios)
+
+    def attempt(self, state: Any, noise: Any) -> Outcome:
+        """The policy on scenarios, with gradients."""
+        lowered = self.config.precision == "bfloat16"
         with relaxed(self.simulator):
-            lowered = config.precision == "bfloat16"
-            return roll_out(self.simulator, self.policy, state, noise, config.checkpoint_every, lowered)
+            return roll_out(self.simulator, self.policy, state, noise, self.config.checkpoint_every, lowered)
+
+    def loss(self, outcome: Outcome) -> Tensor:
+        """What is descended: the cost in its own unit and the price of constraints broken."""
+        return outcome.cost / self.unit + self.duals.penalty(outcome)
 
     def validate(self) -> Outcome:
         """The policy on the validation scenarios, as it will be served."""
@@ -163,6 +185,8 @@ def _descend(lessons: list[Lesson], config: HDPOConfig, request: TrainRequest, c
         judge(lessons, run)
     else:
         run = _restore(request.checkpoint, lessons, optimizer)
+    if config.recorded and request.device.startswith("cuda"):
+        _record(lessons, callbacks)
     elapsed_before = run.seconds
     bad_steps = 0
     stopped_by = "finished"
@@ -171,9 +195,7 @@ def _descend(lessons: list[Lesson], config: HDPOConfig, request: TrainRequest, c
         rate = learning_rate(config, run.iteration)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        outcome = lesson.attempt()
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(outcome.cost / lesson.unit + lesson.duals.penalty(outcome))
+        outcome = lesson.learn()
         norm = float(torch.nn.utils.clip_grad_norm_(policy.parameters(), config.gradient_clip))
         bad_steps = 0 if math.isfinite(norm) else bad_steps + 1
         if bad_steps >= MAX_BAD_STEPS:
@@ -194,6 +216,15 @@ def _descend(lessons: list[Lesson], config: HDPOConfig, request: TrainRequest, c
             stopped_by = "request" if stop else "time_limit"
             break
     return stopped_by, run
+
+
+def _record(lessons: Sequence[Lesson], callbacks: Callbacks) -> None:
+    """Record every lesson's step, or say why steps are launched kernel by kernel."""
+    for lesson in lessons:
+        try:
+            lesson.record()
+        except RuntimeError as error:
+            callbacks.on_log(f"the step cannot be recorded as a CUDA graph and runs without: {error}")
 
 
 def judge(lessons: Sequence[Lesson], run: Run) -> dict[str, float]:

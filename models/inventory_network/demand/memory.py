@@ -49,12 +49,15 @@ class ExpectedDemand(nn.Module):
             index, values = getattr(self, f"index_{k}"), getattr(self, f"values_{k}")
             length = len(pattern.index)
             place = stage.remainder(length) if pattern.repeats else stage.clamp(0, length - 1)
-            found = found * values[index[place]]
+            row = index.index_select(0, place.reshape(-1))  # an index of one number would be read back to the processor
+            found = found * values.index_select(0, row).view(*place.shape, -1)
         return found
 
     def periods(self, stage: Stage) -> Tensor:
         """A stage, or one per row, as a tensor beside the tables."""
-        return torch.as_tensor(stage, device=self.average.device).long()
+        if isinstance(stage, int):
+            return torch.full((), stage, dtype=torch.long, device=self.average.device)
+        return stage.to(self.average.device).long()
 
 
 class DemandMemory(nn.Module):

@@ -115,7 +115,7 @@ class GraphPolicy(NetworkPolicy):
 
     def settle(self) -> Callable[[NetworkState, Stage], Orders]:
         count = self.simulator.num_stages if self.static.varying else 1
-        known = self.constants(torch.arange(count).to(self.level))
+        known = self.constants(torch.arange(count, device=self.level.device).to(self.level))
 
         def decide(state: NetworkState, stage: Stage) -> Orders:
             now = known.at(stage) if isinstance(stage, int) else self._constants(stage)
