@@ -1,4 +1,4 @@
-"""HDPO's training step on a GPU: launched kernel by kernel, recorded, in half the bits, and beside what the card can do.
+"""HDPO's training step on a GPU: launched kernel by kernel, recorded, in half the bits, beside what the card can do.
 
     python -m benchmarks.gpu [--compile] [--write docs/speed.md]
 
@@ -32,7 +32,6 @@ CASES = (  # family, stores, batch
     ("gnn", 100, 2048),
     ("gnn", 1000, 256),
 )
-SHORT = 10  # periods of the steps whose gradients are compared: rounding grows along the horizon
 Step = Callable[[], Any]
 
 
@@ -131,10 +130,9 @@ def counted(learned: Lesson) -> tuple[float, float]:
 def report(with_compiler: bool) -> Iterator[str]:
     """Every table, line by line."""
     most = peak()
-    rates = (
-        f"{most['float32'] / 1e12:.0f} Tflop/s float32, {most['bfloat16'] / 1e12:.0f} bfloat16 (8,192-square products)"
-    )
-    yield f"Card: {torch.cuda.get_device_name()}, {rates}, {most['bytes'] / 1e12:.2f} TB/s (copy); torch {torch.__version__}."
+    products = f"{most['float32'] / 1e12:.0f} Tflop/s float32, {most['bfloat16'] / 1e12:.0f} bfloat16 (products)"
+    copies = f"{most['bytes'] / 1e12:.2f} TB/s (copy)"
+    yield f"Card: {torch.cuda.get_device_name()}, {products}, {copies}; torch {torch.__version__}."
     yield ""
     for family, stores in (("mlp", 1), ("gnn", 10)):
         replay, host, half = differences(family, stores, 256)

@@ -117,9 +117,11 @@ class Lesson:
         instance = (request.instance, *request.also)[place]
         self.config = config
         self.recorded: Recorded | None = None
-        self.simulator = request.problem.simulator(instance, counts=False).to(request.device)
+        # Families read the dynamics on the processor while they build, and what they keep moves with them.
+        self.simulator = request.problem.simulator(instance, counts=False)
         policy = request.problem.family(family).build(instance, self.simulator, network_size(config))
         self.policy: Policy[Any, Any] = policy.to(request.device)
+        self.simulator.to(request.device)
         counts = (config.validation_scenarios, config.training_scenarios)
         self.draws = Draws(self.simulator, *counts, request.seed, request.device, place)
 
