@@ -115,6 +115,9 @@ class Traits:
     discrete_decisions: bool  # decisions are choices from finite sets
     has_program: bool  # an algebraic one-stage program exists
     convex: bool  # that program is a convex (linear) one
+    finite_noise: bool = (
+        False  # what strikes a stage may be told by `Program.outcomes`: finite, independent of the past
+    )
 
 
 @dataclass(frozen=True)

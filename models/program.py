@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ __all__ = [
     "Mask",
     "MultistageProgram",
     "NoProgram",
+    "Outcomes",
     "Program",
     "ScenarioTree",
     "Vector",
@@ -45,6 +47,25 @@ __all__ = [
 
 class NoProgram(ValueError):
     """An instance has no algebraic face although its problem has one in general; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """Finitely many outcomes of chance.
+
+    Raises:
+        ValueError: the shapes do not fit, or the probabilities are none.
+    """
+
+    values: Vector  # (outcome, entry)
+    probabilities: Vector  # (outcome,) positive, sum to one
+
+    def __post_init__(self) -> None:
+        count = len(self.values)
+        if self.values.ndim != 2 or self.probabilities.shape != (count,):
+            raise ValueError(f"outcomes {self.values.shape} and probabilities {self.probabilities.shape} do not fit")
+        if not (self.probabilities > 0).all() or abs(self.probabilities.sum() - 1) > 1e-9:
+            raise ValueError("probabilities of outcomes are positive and sum to one")
 
 
 class Program(ABC):
@@ -70,6 +91,11 @@ class Program(ABC):
     def decision(self, x: Vector, stage: int) -> Any:
         """Columns of a stage (batch, n) → decision tensors of the simulator."""
 
+    def priced(self, decision: Any, duals: Vector, stage: int) -> Any:
+        """The decision with what its prices say, from the duals (batch, r) of the stage's rows [money]; as it is unless
+        the room has a place for them (water values, marginal costs)."""
+        return decision
+
     @property
     def lookahead(self) -> int:
         """Stages a plan must cover, its own included, for what it decides now not to feel where it ends.
@@ -90,6 +116,17 @@ class Program(ABC):
         if whole.noise_matrix.count_nonzero() or whole.noise_cost.any():
             raise NotImplementedError(f"{type(self).__name__} does not say which columns are decided before the noise")
         return np.arange(len(whole.columns))
+
+    def outcomes(self, stage: int) -> Outcomes | None:
+        """What may strike in a stage, as noise data (outcome, m), whatever struck before.
+
+        None: it depends on what struck before, or there are too many to count.
+        """
+        return None
+
+    def starts(self) -> Outcomes | None:
+        """The states a scenario may start in, as data (outcome, k); None as for `outcomes`."""
+        return None
 
     def final(self) -> LinearProgram | None:
         """A program of the last outgoing state alone that prices what is left at the end; None: it is worth nothing."""

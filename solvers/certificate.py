@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.core import BoundMethod, BoundValue, Instance, Problem
+from solvers import sddp
 from solvers.bounds import Hindsight
 from solvers.core import Callbacks, InnerSolveError
 from solvers.evaluation import (
@@ -95,7 +96,8 @@ def certify(
         lambda fraction: callbacks.on_phase("evaluation", fraction),
     )
     own, *others = samples
-    found = find_bounds(problem, instance, simulator, samples[own].total, seed, callbacks, seconds / 2)
+    known = {bound.kind for bound in known_bounds}
+    found = find_bounds(problem, instance, simulator, samples[own].total, seed, callbacks, seconds / 2, known)
     found.bounds += known_bounds
     document = certificate_document(simulator, samples, own, others, found, seed)
     return document, samples
@@ -234,8 +236,10 @@ def find_bounds(
     seed: int,
     callbacks: Callbacks,
     seconds: float,
+    known: Collection[str] = (),
 ) -> BoundsFound:
-    """The problem's own bounds in at most half of `seconds`, then perfect information unless the optimum is known."""
+    """The problem's own bounds and that of cuts in at most half of `seconds`, then perfect information unless the
+    optimum is known. Cuts are not made where their bound is among the `known` ones."""
     found = BoundsFound()
     started = time.monotonic()
     callbacks.on_phase("bound", 0.0)
@@ -243,6 +247,8 @@ def find_bounds(
         stop = _out_of_time(started + seconds / 2, callbacks.should_stop)
         for method in problem.bounds:
             _compute(method, instance, stop, found)
+        if not sddp.SDDP.reasons_against(problem) and sddp.NAME not in known:
+            _cut(problem, instance, stop, found)
     callbacks.on_phase("bound", 0.5)
     if any(isinstance(bound, KnownBound) and bound.exact for bound in found.bounds):
         return found
@@ -282,6 +288,13 @@ def _compute(method: BoundMethod, instance: Instance, should_stop: Callable[[], 
         return
     # Cut short, a method for the optimum gives a bound and no more.
     found.bounds.append(KnownBound(method.name, value, method.exact and not any(stopped)))
+
+
+def _cut(problem: Problem, instance: Instance, should_stop: Callable[[], bool], found: BoundsFound) -> None:
+    try:
+        found.bounds.append(KnownBound(sddp.NAME, sddp.cut_bound(problem, instance, None, should_stop)))
+    except InnerSolveError as error:
+        found.reasons[sddp.NAME] = str(error)
 
 
 def _out_of_time(deadline: float, should_stop: Callable[[], bool]) -> Callable[[], bool]:

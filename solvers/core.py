@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from models.core import Instance, Issue, Problem, Traits
+from models.core import BoundValue, Instance, Issue, Problem, Traits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,6 +78,7 @@ class TrainResult:
     stopped_by: Literal["finished", "time_limit", "request"]
     # Constraint in expectation → its price [money/unit of slack], slack on validation scenarios and tolerance.
     constraints: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    bound: BoundValue | None = None  # a lower bound on the reported cost of every policy, found on the way
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ counted, and what none of them solves is an `InnerSolveError`.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -107,12 +108,13 @@ class HotProgram:
         for name, option in {"threads": 1, "mip_rel_gap": mip_gap, **_DEFAULTS}.items():
             self._set(name, option)
         self._check(self._highs.passModel(_highs_lp(program)), "pass the program")
-        self._info = self._highs.getInfo()
+        self._told: highspy.HighsInfo | None = None  # what HiGHS says of the last solve, once asked
         data = sparse.csr_array(sparse.hstack([program.state_matrix, program.noise_matrix]))
         self._touched = np.flatnonzero(np.diff(data.indptr) > 0).astype(np.int32)
         data = data[self._touched]
         # On small programs the product is a matter of call overhead, of which numpy has a tenth of scipy's.
         self._data_matrix = data.toarray() if data.shape[0] * data.shape[1] <= DENSE_ENTRIES else data
+        self._priced = self._data_matrix[:, : len(program.states)].T
         self._data_cost = np.concatenate([program.state_cost, program.noise_cost])
         self._lower = program.row_lower[self._touched]
         self._upper = program.row_upper[self._touched]
@@ -124,7 +126,7 @@ class HotProgram:
         if (state.shape, noise.shape) != expected:
             raise ValueError(f"state and noise have shapes {state.shape}, {noise.shape}; need {expected}")
         data = np.concatenate([state, noise])
-        if not np.isfinite(data).all():
+        if not math.isfinite(data.sum()):
             raise ValueError("state or noise is not finite")
         shift = self._data_matrix @ data
         self._offset = self.program.constant + float(self._data_cost @ data)
@@ -197,12 +199,23 @@ class HotProgram:
         self._highs.run()
         if time_limit is not None:
             self._set("time_limit", float("inf"))
-        self._info = self._highs.getInfo()
-        self.tally.iterations += max(self._info.simplex_iteration_count, 0) + max(self._info.ipm_iteration_count, 0)
+        self._told = None
+        for count in ("simplex_iteration_count", "ipm_iteration_count"):
+            self.tally.iterations += max(self._highs.getInfoValue(count)[1], 0)
         status: highspy.HighsModelStatus = self._highs.getModelStatus()
         return status
 
+    @property
+    def _info(self) -> highspy.HighsInfo:
+        """What HiGHS says of the last solve: a copy that costs as much as all else around a small solve."""
+        if self._told is None:
+            self._told = self._highs.getInfo()
+        return self._told
+
     def _optimum(self, status: Status) -> Optimum:
+        if status == "optimal" and not self._mixed:
+            value = self._highs.getObjectiveValue() + self._offset
+            return Optimum(status, value, value)
         found = self.has_columns
         value = self._info.objective_function_value + self._offset if found else _NO_VALUE.get(status, np.nan)
         if self._mixed and status != "unbounded":
@@ -212,7 +225,8 @@ class HotProgram:
     @property
     def has_columns(self) -> bool:
         """Whether the last solve left columns that keep every limit."""
-        return bool(self._info.primal_solution_status == _FEASIBLE)
+        found = self._highs.getInfoValue("primal_solution_status")[1]
+        return bool(found == _FEASIBLE)
 
     def columns(self) -> Vector:
         """The decision columns (n,) of the last solve; `InnerSolveError` if it found none."""
@@ -221,7 +235,10 @@ class HotProgram:
         return np.array(self._highs.getSolution().col_value)
 
     def row_duals(self) -> Vector:
-        """∂value/∂(right-hand side) of every row (r,) at the last optimum; `InnerSolveError` if it has no duals."""
+        """∂value/∂(right-hand side) of every row (r,) at the last optimum, added rows last.
+
+        `InnerSolveError` if it has no duals.
+        """
         return np.array(self._duals().row_dual)
 
     def reduced_costs(self) -> Vector:
@@ -231,14 +248,13 @@ class HotProgram:
     def state_prices(self) -> Vector:
         """∂value/∂(incoming state) (k,) at the last optimum: what one unit more of each entry would cost (a shadow
         price; negative: it would save). `InnerSolveError` if there are no duals."""
-        program = self.program
-        prices: Vector = program.state_cost - program.state_matrix.T @ self.row_duals()
+        prices: Vector = self.program.state_cost - self._priced @ self.row_duals()[self._touched]
         return prices
 
     def noise_prices(self) -> Vector:
         """∂value/∂noise (m,) at the last optimum; `InnerSolveError` if there are no duals."""
         program = self.program
-        prices: Vector = program.noise_cost - program.noise_matrix.T @ self.row_duals()
+        prices: Vector = program.noise_cost - program.noise_matrix.T @ self.row_duals()[: len(program.rows)]
         return prices
 
     def basis(self) -> Basis:
@@ -265,7 +281,8 @@ class HotProgram:
 
     def _duals(self) -> highspy.HighsSolution:
         answer: highspy.HighsSolution = self._highs.getSolution()
-        if self._mixed or not answer.dual_valid or self._info.dual_solution_status != _FEASIBLE:
+        optimal = self._highs.getInfoValue("dual_solution_status")[1] == _FEASIBLE
+        if self._mixed or not answer.dual_valid or not optimal:
             raise InnerSolveError("the last solve left no optimal duals")
         return answer
 

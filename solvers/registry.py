@@ -13,6 +13,7 @@ from solvers.core import Solver
 from solvers.hdpo import HDPO
 from solvers.information_relaxation import INFORMATION_RELAXATION
 from solvers.rolling_horizon import ROLLING_DETERMINISTIC, ROLLING_TWO_STAGE
+from solvers.sddp import SDDP
 from solvers.search import CROSS_ENTROPY
 
 _SOLVERS: dict[str, Solver] = {
@@ -21,6 +22,7 @@ _SOLVERS: dict[str, Solver] = {
         HDPO,
         ROLLING_DETERMINISTIC,
         ROLLING_TWO_STAGE,
+        SDDP,
         BOUND,
         CROSS_ENTROPY,
         PERFECT_INFORMATION,

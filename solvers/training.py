@@ -11,7 +11,7 @@ from models.core import Instance, PolicyFamily, Problem
 from models.lazy import torch
 from solvers import search
 from solvers.artifact import PolicyArtifact, versions
-from solvers.certificate import certify, relative_gap
+from solvers.certificate import KnownBound, certify, relative_gap
 from solvers.core import Callbacks, Config, Solver, TrainRequest, TrainResult, WeightsDoNotFit
 from solvers.evaluation import Scenarios, quantile_paths
 from solvers.hdpo import HDPO, HDPOConfig, scenario_seed, train
@@ -79,6 +79,7 @@ def run_training(
         scenario_seed(request.seed, "evaluation"),
         callbacks,
         seconds=min(CERTIFICATE_SHARE * limit, DEFAULT_CERTIFICATE_SECONDS),
+        known_bounds=[] if result.bound is None else [KnownBound(solver.name, result.bound)],
     )
     if callbacks.should_stop():
         certificate["recommended_for_use"] = False  # the comparison was cut short
