@@ -1,4 +1,4 @@
-"""The JSON document of a lot-sizing plant: items, machines, what each machine can make. Its rules are in `rules`."""
+"""The JSON document of a lot-sizing plant: items, machines, what they can make. Its rules are in `plant_rules`."""
 
 from __future__ import annotations
 
@@ -160,6 +160,6 @@ class LotSizing(Instance):
         return (item.unmet_demand or self.unmet_demand) == "backlogged"
 
     def rules(self) -> Iterator[Issue]:
-        from models.lot_sizing.rules import plant_rules  # which reads this file's records
+        from models.lot_sizing.plant_rules import plant_rules  # which reads this file's records
 
         yield from plant_rules(self)

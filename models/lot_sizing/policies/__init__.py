@@ -1,0 +1,1 @@
+"""Classical rules for lot sizing."""
