@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from models.dynamics import D, P, Policy, S, Simulator, Stage
+from models.dynamics import D, FeatureName, P, Policy, S, Simulator, Stage
 
 IMPOSSIBLE = -1e9
 """The logit of an infeasible option: finite, so that sums of logarithms stay numbers; its probability is zero."""
@@ -58,18 +58,32 @@ class ChoicePolicy(Policy[S, D], ABC, Generic[S, D]):
         """What it chooses from."""
 
     @abstractmethod
+    def read(self, state: S, stage: Stage) -> Any:
+        """What the network makes of a state before it looks at any choice: computed once a decision."""
+
+    @abstractmethod
+    def weigh(
+        self, read: Any, state: S, stage: Stage, choice: Int[Tensor, "batch slot"] | None, slot: int | None
+    ) -> Tensor:
+        """Logits of one slot (batch, option), or of all (batch, slot, option) if `slot` is None.
+
+        Logarithms of weights, `IMPOSSIBLE` where infeasible; those of slot k may depend on choice[:, :k] alone.
+        """
+
     def logits(
         self, state: S, stage: Stage, choice: Int[Tensor, "batch slot"] | None
     ) -> Float[Tensor, "batch slot option"]:
-        """Logarithms of weights, `IMPOSSIBLE` where infeasible; slot k's row may depend on choice[:, :k] alone."""
+        """Logits of all slots, each given what the earlier ones chose; infeasible options are `IMPOSSIBLE`."""
+        return self.weigh(self.read(state, stage), state, stage, choice, None)
 
     def pick(self, state: S, stage: Stage, choose: Callable[[Tensor], Tensor]) -> Int[Tensor, "batch slot"]:
         """Choices made by `choose`, which maps logits (…, option) to the index chosen (…)."""
+        read = self.read(state, stage)
         if not self.sequential:
-            return choose(self.logits(state, stage, None))
+            return choose(self.weigh(read, state, stage, None, None))
         choice = torch.zeros((state.batch, self.choices.num_slots), dtype=torch.long, device=_device(state))
         for slot in range(self.choices.num_slots):
-            choice[:, slot] = choose(self.logits(state, stage, choice)[:, slot])
+            choice[:, slot] = choose(self.weigh(read, state, stage, choice, slot))
         return choice
 
     def propose(self, state: S, stage: Stage) -> D:
@@ -85,16 +99,16 @@ class Values(nn.Module, ABC, Generic[S, P]):
     """The two critics: expected cost to go before the decision (V) and after it, before the noise (V^x) [money].
 
     `value = centre + spread · network`: whoever trains them keeps `centre` and `spread` near the mean and the standard
-    deviation of the costs to go, so that the networks' outputs are of order one in any currency.
+    deviation of the costs to go, of V first, of V^x second, so that networks' outputs are of order one in any currency.
     """
 
-    centre: Tensor
-    spread: Tensor
+    centre: Tensor  # (2,) [money]
+    spread: Tensor  # (2,) [money]
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("centre", torch.zeros(()))
-        self.register_buffer("spread", torch.ones(()))
+        self.register_buffer("centre", torch.zeros(2))
+        self.register_buffer("spread", torch.ones(2))
 
     @abstractmethod
     def value(self, state: S, stage: Stage) -> Float[Tensor, " batch"]:
@@ -103,6 +117,52 @@ class Values(nn.Module, ABC, Generic[S, P]):
     @abstractmethod
     def post_value(self, post: P, stage: Stage) -> Float[Tensor, " batch"]:
         """V^x(s^x): expected cost to go after the decision of this stage, its own cost left out [money]."""
+
+
+class CriticisedPolicy(Policy[S, D], Generic[S, P, D]):
+    """A policy of choices with its critics: it decides, and says what every other choice would have cost.
+
+    With `sweeps` the actor's choices are improved before they are returned (`improve`). `scored` says that V^x is the
+    whole cost to go, which both need.
+    """
+
+    def __init__(
+        self,
+        simulator: Simulator[S, P, D, Any],
+        actor: ChoicePolicy[S, D],
+        values: Values[S, P],
+        sweeps: int = 0,
+        scored: bool = True,
+    ) -> None:
+        super().__init__()
+        self._simulator = (simulator,)
+        self.actor, self.values = actor, values
+        self.sweeps, self.scored = sweeps, scored
+
+    def propose(self, state: S, stage: Stage) -> D:
+        """The actor's likeliest choice, improved."""
+        choice = self.actor.pick(state, stage, likeliest)
+        if self.sweeps:
+            choice = improve(self._simulator[0], self.values, state, stage, choice, self.sweeps)
+        return self.actor.choices.decision(choice)
+
+    def forward(self, state: S, stage: Stage) -> D:
+        """The same: masked choices are feasible."""
+        return self.propose(state, stage)
+
+    def features(self, state: S, stage: Stage) -> Tensor | None:
+        """The actor's features."""
+        return self.actor.features(state, stage)
+
+    def feature_names(self) -> list[FeatureName]:
+        """The actor's names of them."""
+        return self.actor.feature_names()
+
+    def alternatives(self, state: S, decision: D, stage: Stage) -> Tensor | None:
+        """Cost now and to go of every option of every slot, the other slots as decided: (batch, slot, option)."""
+        if not self.scored:
+            return None
+        return option_costs(self._simulator[0], self.values, state, stage, self.actor.choices.choice(decision))
 
 
 def likeliest(logits: Float[Tensor, "*batch option"]) -> Int[Tensor, "*batch"]:

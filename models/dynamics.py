@@ -175,6 +175,10 @@ class Policy(nn.Module, ABC, Generic[S, D]):
         """What each feature is, in the order of `features` flattened; empty where it has no words for them."""
         return []
 
+    def alternatives(self, state: S, decision: D, stage: Stage) -> Tensor | None:
+        """What every other choice would have cost, now and to go: (batch, slot, option); None if it cannot say."""
+        return None
+
     def describe(self) -> dict[str, Any]:
         """What the policy is in the planner's words (order-up-to levels, …); empty for a network."""
         return {}

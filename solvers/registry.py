@@ -12,6 +12,7 @@ from solvers.bounds import DETERMINISTIC, PERFECT_INFORMATION
 from solvers.core import Solver
 from solvers.hdpo import HDPO
 from solvers.information_relaxation import INFORMATION_RELAXATION
+from solvers.pdppo import PDPPO
 from solvers.rolling_horizon import ROLLING_DETERMINISTIC, ROLLING_TWO_STAGE
 from solvers.sddp import SDDP
 from solvers.search import CROSS_ENTROPY
@@ -20,6 +21,7 @@ _SOLVERS: dict[str, Solver] = {
     solver.name: solver
     for solver in (
         HDPO,
+        PDPPO,
         ROLLING_DETERMINISTIC,
         ROLLING_TWO_STAGE,
         SDDP,

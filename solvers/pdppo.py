@@ -1,0 +1,517 @@
+"""PDPPO: proximal policy optimisation with a state critic and a post-decision critic.
+
+Paper: Felizardo, Fadda, Brandimarte, Del-Moral-Hernandez, Nascimento, "Proximal Policy Optimization with Post-Decision
+States and Dual Critics", arXiv 2504.05150. A stage is a known half (decision → post-decision state) and a random half
+(noise → next state); a critic stands at the end of each, and only what the decision itself brought about counts for it.
+
+Equation → function
+  s^x = f(s, x), s′ = g(s^x, ω)             `Rows.step`: the simulator's decide and realize
+  A = max(A_state, A_post)                  `advantages.maximum`, the published rule
+  A = δ_a + λ_w (δ_w + γλ A′)               `advantages.half_step`, one value function on both halves (the default)
+  A = Σ (γλ)^k δ_{t+k}                      `advantages.plain`: PPO itself
+  L = E min(r A, clip(r, 1 ± ε) A)          `surrogate`, r the joint ratio of all choices of a decision
+  L = E r A − KL(π, π_old)/t                `surrogate`, mirror descent (Tomar, Shani, Efroni, Ghavamzadeh, MDPO)
+  L_V + L_X                                 `_critics_loss`
+
+Deviations and why (`docs/solvers/pdppo.md` has the measurements)
+  * infeasible choices are masked; the policy sees the whole state, setups included
+  * one value function instead of one a cost stream: the maximum of two advantages is biased
+  * GAE instead of Monte-Carlo returns, minibatches of a fresh rollout instead of a sliding buffer
+  * scenarios stand at staggered stages of the horizon; its end is an end, everything else is bootstrapped
+  * costs to go are normalised; learning rate and entropy fall linearly; the policy best on a fixed panel is kept
+  * a rule can be imitated first: the actor takes over its choices, the critics its costs
+
+Metrics logged: cost [money/stage] of the rollout, validation_cost, best_cost; entropy, kl, clipped; value_error,
+post_value_error (root mean square over the targets' standard deviation); learning_rate.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from models.core import Instance, Issue, NetworkSize, Problem, Traits
+from models.lazy import torch
+from solvers import advantages
+from solvers.advantages import Credit
+from solvers.core import Callbacks, Config, Diverged, Solver, TrainRequest, TrainResult, WeightsDoNotFit
+from solvers.draws import Draws
+from solvers.scenario_rows import Memory, Rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.choices import ChoicePolicy, CriticisedPolicy, Values
+    from models.dynamics import Policy, Simulator
+
+STOP_EVERY = 0.25  # [s] between questions whether to stop
+
+
+class PDPPOConfig(Config):
+    """Configuration of PDPPO. The defaults are meant to work."""
+
+    family: str = Field(
+        "auto", pattern=r"^[a-z0-9_]+$", description="Policy family to train; auto lets the problem choose."
+    )
+    iterations: int = Field(100, ge=0, le=1_000_000, description="Rollouts; each is learned from and thrown away.")
+    scenarios: int = Field(128, ge=1, le=1_000_000, description="Scenarios simulated side by side.")
+    stages: int = Field(32, ge=1, le=10_000, description="Stages of a rollout.")
+    restart_stages: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="Stages after which a scenario is cut off and begun anew at another stage; null lets it run to the "
+        "horizon.",
+    )
+    advantage: Literal["half_step", "maximum", "plain"] = Field(
+        "half_step",
+        description="Advantage rule: half steps of one value function, the published maximum of two, or PPO's.",
+    )
+    update: Literal["clip", "mirror"] = Field("clip", description="Clipped surrogate, or mirror descent (MDPO).")
+    discount: float = Field(0.99, gt=0, le=1, description="Discount per stage in training, on top of the problem's.")
+    decay: float = Field(0.95, ge=0, le=1, description="GAE's λ: how far a decision's consequences are followed.")
+    luck: float = Field(0.8, ge=0, le=1, description="λ_w: share of the noise's half step in a decision's credit.")
+    epochs: int = Field(4, ge=1, le=100, description="Passes over a rollout.")
+    minibatches: int = Field(4, ge=1, le=10_000, description="Parts a rollout is learned in.")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="Adam's step size at the start.")
+    final_rate: float = Field(0.02, gt=0, le=1, description="Share of the learning rate left at the end.")
+    entropy: float = Field(0.02, ge=0, le=10, description="Weight of the policy's entropy; falls to zero.")
+    clip: float = Field(0.2, gt=0, le=10, description="ε: how far the ratio of probabilities may pay.")
+    mirror_step: float = Field(1.0, gt=0, le=1e6, description="t: step of mirror descent at the start; falls to zero.")
+    kl_stop: float | None = Field(
+        None, gt=0, le=10, description="KL divergence from the old policy at which a rollout is put aside; null: never."
+    )
+    value_weight: float = Field(0.5, gt=0, le=100, description="Weight of the critics' loss.")
+    normalise_values: bool = Field(True, description="Whether costs to go are centred and scaled for the critics.")
+    gradient_clip: float = Field(0.5, gt=0, le=1e6, description="Largest norm of the gradient.")
+    imitate: str | None = Field(
+        None, pattern=r"^[a-z0-9_]+$", description="Rule whose choices are learned first; null: none."
+    )
+    imitation_iterations: int = Field(20, ge=1, le=100_000, description="Rollouts that the rule is imitated for.")
+    sweeps: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="Rounds in which each choice is improved by its cost now and the post-decision critic's cost to "
+        "go, when deciding.",
+    )
+    width: int = Field(128, ge=1, le=4096, description="Hidden units a layer.")
+    depth: int = Field(2, ge=1, le=16, description="Hidden layers.")
+    validation_every: int = Field(10, ge=1, le=1_000_000, description="Rollouts between validations.")
+    validation_scenarios: int = Field(512, ge=1, le=1_000_000, description="Scenarios of a validation.")
+
+
+@dataclass
+class Run:
+    """What changes while training: everything a checkpoint holds beside weights, optimizer, rows and generators."""
+
+    iteration: int
+    best_cost: float
+    best_weights: dict[str, Tensor]
+    curve: list[dict[str, float]]
+    seconds: float
+
+
+class Stopped(Exception):
+    """Whoever started the run asked for its end, or its time is up."""
+
+
+def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
+    """Train the configured family; returns the policy best on validation scenarios, with its critics."""
+    config: PDPPOConfig = request.config
+    family = resolve_family(request.problem, request.instance, config)
+    learner = Learner(request, config, family)
+    watch = _Watch(request, callbacks)
+    stopped_by, run = _learn(learner, config, request, callbacks, watch)
+    best = build(request.problem, request.instance, config, family)
+    best.load_state_dict({name: tensor.cpu() for name, tensor in run.best_weights.items()})
+    return TrainResult(best.eval(), family, run.curve, run.iteration, run.seconds, stopped_by)
+
+
+def _learn(
+    learner: Learner, config: PDPPOConfig, request: TrainRequest, callbacks: Callbacks, watch: _Watch
+) -> tuple[Any, Run]:
+    run = Run(0, math.inf, copy(learner.policy), [], 0.0)
+    if request.checkpoint is not None:
+        run = learner.restore(request.checkpoint)
+    before = run.seconds
+    try:
+        if request.checkpoint is None:
+            judge(learner, run, watch)
+        while run.iteration < config.iterations:
+            metrics = learner.iterate(run.iteration, watch)
+            run.iteration += 1
+            run.seconds = before + watch.elapsed
+            if run.iteration % config.validation_every == 0 or run.iteration == config.iterations:
+                metrics |= judge(learner, run, watch)
+                callbacks.on_checkpoint(learner.checkpoint(run))
+            callbacks.on_iteration(run.iteration, config.iterations, metrics | {"best_cost": run.best_cost})
+    except Stopped as reason:
+        run.seconds = before + watch.elapsed
+        return str(reason), run
+    return "finished", run
+
+
+class _Watch:
+    """Asks whether to stop, often but not at every step; raises `Stopped` with the reason."""
+
+    def __init__(self, request: TrainRequest, callbacks: Callbacks) -> None:
+        self.limit, self.callbacks = request.time_limit, callbacks
+        self.started = self.asked = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self.asked < STOP_EVERY:
+            return
+        self.asked = now
+        if self.callbacks.should_stop():
+            raise Stopped("request")
+        if self.limit is not None and self.elapsed >= self.limit:
+            raise Stopped("time_limit")
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """A rollout flattened for minibatches: (row, …)."""
+
+    state: Any
+    post: Any
+    stage: Tensor
+    choice: Tensor
+    log_probabilities: Tensor  # (row, slot, option) of the policy that chose
+    credit: Credit
+
+    def rows(self, index: Tensor) -> Lessons:
+        """The minibatch of an index."""
+        credit = Credit(*(getattr(self.credit, f.name)[index] for f in fields(Credit)))
+        flat = (self.stage[index], self.choice[index], self.log_probabilities[index])
+        return Lessons(self.state.rows(index), self.post.rows(index), *flat, credit)
+
+
+class Learner:
+    """Actor, critics, optimizer and the scenarios they learn from."""
+
+    def __init__(self, request: TrainRequest, config: PDPPOConfig, family: str) -> None:
+        self.config = config
+        self.simulator = request.problem.simulator(request.instance, counts=False).to(request.device)
+        torch.manual_seed(request.seed)  # initial weights
+        self.policy = _assemble(request.problem, request.instance, config, family, self.simulator).to(request.device)
+        if request.warm_start is not None:
+            _fill(self.policy, request.warm_start)
+        self.fresh = request.warm_start is None
+        self.actor: ChoicePolicy[Any, Any] = self.policy.actor
+        self.critics: Values[Any, Any] = self.policy.values
+        self.discount = config.discount * self.simulator.discount
+        self.teacher = _teacher(request, config, self.simulator)
+        self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
+        draws = Draws(self.simulator, config.validation_scenarios, None, request.seed, request.device)
+        self.panel, self.generator = draws.validation, draws.generator
+        self.rows = Rows(self.simulator, config.scenarios, config.restart_stages, self.generator)
+        choices = self.actor.choices
+        self.memory = Memory(self.rows, config.stages, choices.num_slots)
+
+    def iterate(self, iteration: int, watch: _Watch) -> dict[str, float]:
+        """One rollout, and what is learned from it."""
+        config = self.config
+        imitated = self.teacher is not None and iteration < config.imitation_iterations
+        left = 1.0 - iteration / config.iterations
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * max(left, config.final_rate)
+        with torch.no_grad():
+            self.simulate(imitated, watch)
+            # Fresh critics take over the first rollout's scale at once.
+            lessons = self.study(1.0 if self.fresh and iteration == 0 else 0.1)
+        told = self.learn(lessons, left, imitated, watch)
+        cost = float((self.memory.seen.decided + self.memory.seen.realized).mean())
+        if not math.isfinite(cost):
+            raise Diverged(f"costs are not finite (iteration {iteration})")
+        return {"cost": cost, "learning_rate": self.optimizer.param_groups[0]["lr"]} | told
+
+    def simulate(self, imitated: bool, watch: _Watch) -> None:
+        """Fill the memory: `stages` stages of every row; choices are sampled, or every other row is the teacher's."""
+        rows, memory, actor, seen = self.rows, self.memory, self.actor, self.memory.seen
+        seen.goes_on.fill_(1.0)
+        seen.goes_on[-1] = 0.0
+        seen.ended.zero_()
+        cut: list[tuple[int, slice, Tensor]] = []
+        for step in range(memory.stages):
+            watch()
+            state, stage = rows.state, rows.stage
+            done = label = actor.pick(state, stage, self._sampled)
+            if imitated:
+                label = self._taught(state, stage)
+                done = torch.where((torch.arange(len(stage), device=stage.device) % 2 == 0)[:, None], label, done)
+            post, seen.decided[step], seen.realized[step] = rows.step(actor.choices.decision(done))
+            memory.put(step, state, stage, label, post)
+            for cohort, ended in rows.over():
+                part = rows.cohorts[cohort]
+                cut.append((step, part, self._left_behind(rows.state.rows(part), rows.stage[part], ended)))
+                seen.goes_on[step, part], seen.ended[step, part] = 0.0, float(ended)
+                rows.restart(cohort)
+        self._ask_critics(cut)
+
+    def _sampled(self, logits: Tensor) -> Tensor:
+        """A choice with the policy's probabilities: the first of exponential clocks of those rates to ring."""
+        clocks = torch.empty_like(logits).exponential_(generator=self.generator)
+        return (logits - clocks.log()).argmax(-1)
+
+    def _taught(self, state: Any, stage: Tensor) -> Tensor:
+        choice: Tensor = self.actor.choices.choice(self.teacher(state, stage))  # type: ignore[misc]
+        return choice
+
+    def _left_behind(self, state: Any, stage: Tensor, ended: bool) -> Tensor:
+        """What follows the last stage of a row: the terminal cost at the horizon, else the state critic's word."""
+        if not ended:
+            return self.critics.value(state, stage)
+        final = self.simulator.terminal(state)
+        return final.total if final.components else torch.zeros(len(stage), device=stage.device)
+
+    def _ask_critics(self, cut: list[tuple[int, slice, Tensor]]) -> None:
+        memory, seen = self.memory, self.memory.seen
+        seen.value.copy_(self.critics.value(memory.state, memory.stage).view_as(seen.value))
+        seen.post_value.copy_(self.critics.post_value(memory.post, memory.stage).view_as(seen.value))
+        seen.following[:-1] = seen.value[1:]
+        seen.following[-1] = self.critics.value(self.rows.state, self.rows.stage)
+        for step, part, value in cut:
+            seen.following[step, part] = value
+
+    def study(self, rate: float) -> Lessons:
+        """Credit of the rollout, normalised; the critics' centre and spread move to its targets by `rate`."""
+        config, memory = self.config, self.memory
+        if config.advantage == "half_step":
+            credit = advantages.half_step(memory.seen, self.discount, config.decay, config.luck)
+        else:
+            rule = {"maximum": advantages.maximum, "plain": advantages.plain}[config.advantage]
+            credit = rule(memory.seen, self.discount, config.decay)
+        if config.normalise_values:
+            targets = torch.stack((credit.value_target.flatten(), credit.post_target.flatten()))
+            self.critics.centre.lerp_(targets.mean(1), rate)
+            self.critics.spread.lerp_(targets.std(1) + 1e-6, rate)
+        advantage = (credit.advantage - credit.advantage.mean()) / (credit.advantage.std() + 1e-8)
+        flat = Credit(advantage.flatten(), credit.value_target.flatten(), credit.post_target.flatten())
+        logits = self.actor.logits(memory.state, memory.stage, memory.choice)
+        old = torch.log_softmax(logits, -1)
+        return Lessons(memory.state, memory.post, memory.stage, memory.choice, old, flat)
+
+    def learn(self, lessons: Lessons, left: float, imitated: bool, watch: _Watch) -> dict[str, float]:
+        """Epochs of minibatches; `left` is the share of the run still to come."""
+        config, count = self.config, len(lessons.stage)
+        told: list[Tensor] = []
+        for _ in range(config.epochs):
+            order = torch.randperm(count, generator=self.generator, device=lessons.stage.device)
+            first = len(told)
+            for index in torch.split(order, math.ceil(count / config.minibatches)):
+                watch()
+                part = lessons.rows(index)
+                new = torch.log_softmax(self.actor.logits(part.state, part.stage, part.choice), -1)
+                lesson = imitation(new, part) if imitated else surrogate(new, part, config, left)
+                errors = self._critics_error(part)
+                entropy = -(new.exp() * new).sum(-1).mean()
+                weight = 0.0 if imitated else config.entropy * left
+                loss = lesson.loss - weight * entropy + config.value_weight * errors.sum() / 2
+                self.optimizer.zero_grad(set_to_none=True)
+                torch.autograd.backward(loss)
+                torch.nn.utils.clip_grad_norm_(self.policy.parameters(), config.gradient_clip)
+                self.optimizer.step()
+                told.append(torch.stack((entropy, lesson.kl, lesson.clipped, *errors)).detach())
+            if config.kl_stop is not None and float(torch.stack(told[first:])[:, 1].mean()) > config.kl_stop:
+                break
+        mean = torch.stack(told).mean(0).tolist()
+        names = ("entropy", "kl", "clipped", "value_error", "post_value_error")
+        return dict(zip(names, (*mean[:3], *(math.sqrt(max(error, 0.0)) for error in mean[3:])), strict=True))
+
+    def _critics_error(self, part: Lessons) -> Tensor:
+        """Mean square errors of V and V^x (the latter where it is trained), in spreads: (2,)."""
+        spread, credit = self.critics.spread, part.credit
+        state = (self.critics.value(part.state, part.stage) - credit.value_target) / spread[0]
+        if self.config.advantage == "plain":
+            return torch.stack((state.square().mean(), spread.new_zeros(())))
+        post = (self.critics.post_value(part.post, part.stage) - credit.post_target) / spread[1]
+        return torch.stack((state.square().mean(), post.square().mean()))
+
+    def validate(self, watch: _Watch) -> float:
+        """Mean cost a stage of the policy as it will be served, on the fixed panel [money/stage]."""
+        state, noise = self.panel
+        simulator, weight = self.simulator, 1.0
+        total: Any = 0.0
+        for stage in range(simulator.num_stages):
+            watch()
+            post, decided = simulator.decide(state, self.policy(state, stage), stage)
+            state, realized = simulator.realize(post, noise, stage)
+            for costs in (decided, realized):
+                total = total + weight * (costs.total.mean() if costs.components else 0.0)
+            weight *= simulator.discount
+        final = simulator.terminal(state)
+        total = total + weight * (final.total.mean() if final.components else 0.0)
+        return float(total) / simulator.num_stages
+
+    def checkpoint(self, run: Run) -> dict[str, Any]:
+        """Everything needed to go on as if the run had never stopped."""
+        moments = self.optimizer.state_dict()["state"]
+        return {
+            "iteration": run.iteration,
+            "best_cost": run.best_cost,
+            "best_weights": dict(run.best_weights),
+            "curve": [dict(row) for row in run.curve],
+            "seconds": run.seconds,
+            "weights": copy(self.policy),
+            "moments": {str(k): {name: value.clone() for name, value in m.items()} for k, m in moments.items()},
+            "rows": self.rows.kept(),
+            "generator": self.generator.get_state(),
+        }
+
+    def restore(self, kept: Mapping[str, Any]) -> Run:
+        """The run a checkpoint holds."""
+        self.policy.load_state_dict(kept["weights"])
+        state = self.optimizer.state_dict()
+        state["state"] = {int(k): dict(moments) for k, moments in kept["moments"].items()}
+        self.optimizer.load_state_dict(state)
+        self.rows.resume(kept["rows"])
+        self.generator.set_state(kept["generator"].cpu())
+        curve = [dict(row) for row in kept["curve"]]
+        best = (float(kept["best_cost"]), dict(kept["best_weights"]))
+        return Run(int(kept["iteration"]), *best, curve, float(kept["seconds"]))
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A loss of the actor, and how far it has moved: KL divergence from the old policy, share of clipped ratios."""
+
+    loss: Tensor
+    kl: Tensor
+    clipped: Tensor
+
+
+def surrogate(new: Tensor, part: Lessons, config: PDPPOConfig, left: float) -> Lesson:
+    """The clipped surrogate, or mirror descent's, of log-probabilities `new` (row, slot, option).
+
+    r is the joint ratio: the choices of a decision share its merit. Advantages are costs: negative is good.
+    """
+    log_ratio = _joint(new, part.choice) - _joint(part.log_probabilities, part.choice)
+    ratio = log_ratio.exp()
+    merit = -part.credit.advantage
+    clipped = ((ratio - 1).abs() > config.clip).to(ratio.dtype).mean()
+    if config.update == "mirror":
+        kl = (new.exp() * (new - part.log_probabilities)).sum((1, 2)).mean()
+        step = config.mirror_step * max(left, config.final_rate)
+        return Lesson(kl / step - (ratio * merit).mean(), kl, clipped)
+    bounded = ratio.clamp(1 - config.clip, 1 + config.clip)
+    loss = -torch.minimum(ratio * merit, bounded * merit).mean()
+    return Lesson(loss, (ratio - 1 - log_ratio).mean(), clipped)
+
+
+def imitation(new: Tensor, part: Lessons) -> Lesson:
+    """Cross-entropy to the teacher's choices."""
+    return Lesson(-_joint(new, part.choice).mean(), new.new_zeros(()), new.new_zeros(()))
+
+
+def _joint(log_probabilities: Tensor, choice: Tensor) -> Tensor:
+    """Log-probability of all choices of a decision together: (row,)."""
+    return log_probabilities.gather(2, choice.unsqueeze(2)).squeeze(2).sum(1)
+
+
+def judge(learner: Learner, run: Run, watch: _Watch) -> dict[str, float]:
+    """Validate; keep the weights if they are the cheapest so far."""
+    with torch.no_grad():
+        cost = learner.validate(watch)
+    cost = cost if math.isfinite(cost) else math.inf
+    if cost < run.best_cost:
+        run.best_cost, run.best_weights = cost, copy(learner.policy)
+    row = {"iteration": run.iteration, "seconds": run.seconds, "cost": cost, "best_cost": run.best_cost}
+    if run.iteration or not learner.config.iterations:
+        run.curve.append({name: float(value) for name, value in row.items()})
+    return {"validation_cost": cost}
+
+
+def copy(policy: Policy[Any, Any]) -> dict[str, Tensor]:
+    """The policy's weights as they are now."""
+    return {name: tensor.detach().clone() for name, tensor in policy.state_dict().items()}
+
+
+def _fill(policy: Policy[Any, Any], weights: Mapping[str, Tensor]) -> None:
+    try:
+        policy.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise WeightsDoNotFit("the weights to start from are of another network, size or family") from error
+
+
+def _teacher(request: TrainRequest, config: PDPPOConfig, simulator: Any) -> Policy[Any, Any] | None:
+    if config.imitate is None:
+        return None
+    rule = request.problem.family(config.imitate).build(request.instance, simulator, NetworkSize())
+    return rule.to(request.device).eval()
+
+
+def resolve_family(problem: Problem, instance: Instance, config: PDPPOConfig) -> str:
+    """The policy family to train: the configured one, or the problem's choice."""
+    return problem.default_family(instance) if config.family == "auto" else config.family
+
+
+def _assemble(
+    problem: Problem, instance: Instance, config: PDPPOConfig, family: str, simulator: Simulator[Any, Any, Any, Any]
+) -> CriticisedPolicy[Any, Any, Any]:
+    from models.choices import ChoicePolicy, CriticisedPolicy
+
+    if problem.values is None:
+        raise ValueError(f"{problem.name} has no critics")
+    size = NetworkSize(config.width, config.depth)
+    actor = problem.family(family).build(instance, simulator, size)
+    if not isinstance(actor, ChoicePolicy):
+        raise ValueError(f"{family} does not weigh choices: PDPPO cannot train it")
+    # Only half steps make the post-decision critic the whole cost to go.
+    scored = config.advantage == "half_step"
+    return CriticisedPolicy(simulator, actor, problem.values(instance, simulator, size), config.sweeps, scored)
+
+
+def build(problem: Problem, instance: Instance, config: PDPPOConfig, family: str) -> Policy[Any, Any]:
+    """An untrained policy of the family with its critics, ready to take stored weights."""
+    return _assemble(problem, instance, config, family, problem.simulator(instance))
+
+
+def _needs(traits: Traits) -> list[str]:
+    return [] if traits.discrete_decisions else ["PDPPO chooses from finite sets: these decisions are continuous"]
+
+
+def _refuses(problem: Problem, instance: Instance, config: PDPPOConfig) -> list[Issue]:
+    found = []
+    learned = [family.name for family in problem.families if family.role == "learned"]
+    rules = [family.name for family in problem.rules_for(instance)]
+    if problem.values is None:
+        found.append(Issue("values", "error", "", f"{problem.name} has no critics"))
+    if config.family != "auto":
+        if config.family not in learned:
+            detail = f"{problem.name} has no policy family {config.family!r} to train; it has {', '.join(learned)}"
+            found.append(Issue("family", "error", "/family", detail))
+        elif (reason := problem.family(config.family).refuses(instance)) is not None:
+            found.append(Issue("family", "error", "/family", reason))
+    if config.imitate is not None and config.imitate not in rules:
+        detail = f"{problem.name} has no rule {config.imitate!r} for this instance; it has {', '.join(rules) or 'none'}"
+        found.append(Issue("imitate", "error", "/imitate", detail))
+    if config.sweeps and config.advantage != "half_step":
+        detail = "only with half steps is the post-decision critic the whole cost to go"
+        found.append(Issue("sweeps", "error", "/sweeps", detail))
+    return found
+
+
+PDPPO = Solver(
+    name="pdppo",
+    title="PDPPO: proximal policy optimisation with post-decision states",
+    summary="Learns discrete decisions by trying them, with one critic before the decision and one after it.",
+    kind="train",
+    config=PDPPOConfig,
+    needs=_needs,
+    train=train,
+    build=build,
+    refuses=_refuses,
+    quick={"iterations": 2, "scenarios": 16, "stages": 8, "validation_scenarios": 32, "width": 16},
+    source="Felizardo, Fadda, Brandimarte, Del-Moral-Hernandez, Nascimento, arXiv 2504.05150",
+)
