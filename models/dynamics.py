@@ -90,11 +90,17 @@ class Simulator(nn.Module, ABC, Generic[S, P, D, W]):
 
     num_stages: int
     first_reported_stage: int = 0  # costs before this stage warm the system up and are not reported
+    reported_until: int | None = None  # costs from this stage on only keep the end from being felt; None: the horizon
     discount: float = 1.0
     places: tuple[str, ...] = ()  # ids of the columns of `Costs.places`
     relaxes: tuple[str, ...] = ()  # what training's gradients smooth over, in words; evaluation is always exact
     choices: "Choices[S, D] | None" = None  # how a decision is made of finite choices; None where it is continuous
     relaxed: bool = False  # set by training while it takes gradients: jumps that only blur them may be left out
+
+    @property
+    def reported_stages(self) -> range:
+        """The stages whose costs are reported; what is left at the end counts if they reach it."""
+        return range(self.first_reported_stage, self.num_stages if self.reported_until is None else self.reported_until)
 
     @abstractmethod
     def initial(self, batch: int, generator: torch.Generator) -> S:
@@ -154,6 +160,8 @@ class FeatureName:
 
 class Policy(nn.Module, ABC, Generic[S, D]):
     """A map from state to a feasible decision; learned network and classical rule alike."""
+
+    precision: torch.dtype = torch.float32  # of the states it is served
 
     @abstractmethod
     def propose(self, state: S, stage: Stage) -> D:

@@ -71,7 +71,7 @@ def bound(problem: Problem, instance: Instance, config: BoundConfig, seed: int, 
 def _document(problem: Problem, instance: Instance, entries: list[dict[str, Any]]) -> dict[str, Any]:
     """The tightest bound with its total over the reported stages, and all of them."""
     simulator = problem.simulator(instance)
-    stages = simulator.num_stages - simulator.first_reported_stage
+    stages = len(simulator.reported_stages)
     return {**entries[0], "value": entries[0]["value_per_stage"] * stages, "bounds": entries}
 
 
@@ -124,7 +124,7 @@ def _perfect(
 
     started = time.perf_counter()
     simulator = problem.simulator(instance)
-    stages = simulator.num_stages - simulator.first_reported_stage
+    stages = len(simulator.reported_stages)
     try:
         chunk = next(iter(Scenarios(simulator, scenario_seed(seed, "evaluation"), config.scenarios)))
         left = None if deadline is None else max(deadline - time.monotonic(), 1.0)

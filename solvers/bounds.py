@@ -150,10 +150,12 @@ class Hindsight:
 def reported_weights(simulator: Simulator[Any, Any, Any, Any]) -> Vector:
     """What a unit of each stage's cost adds to the reported cost, and last a unit of terminal cost: (T+1,).
 
-    Discounted from stage 0, nothing before the first reported stage.
+    Discounted from stage 0, nothing before the first reported stage or after the last.
     """
     weights = simulator.discount ** np.arange(simulator.num_stages + 1, dtype=np.float64)
     weights[: simulator.first_reported_stage] = 0.0
+    if simulator.reported_stages.stop < simulator.num_stages:
+        weights[simulator.reported_stages.stop :] = 0.0
     return weights
 
 
@@ -192,7 +194,7 @@ def perfect_information(
     if config.shadow_prices and not program.hot.program.is_mixed_integer:
         program.prices = ShadowPrices(program.hot.program)
     found = program.values(chunk.state, chunk.noise, callbacks, config.time_limit_seconds)
-    stages = simulator.num_stages - simulator.first_reported_stage
+    stages = len(simulator.reported_stages)
     document: dict[str, Any] = {
         "kind": "perfect_information",
         "scenarios": len(found.values),

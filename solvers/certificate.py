@@ -189,7 +189,7 @@ def bound_document(
     """A bound as certificates show it, with the standard error of the relative gap (`gap_error`)."""
     if isinstance(bound, Bound):
         return _sampled_document(simulator, totals, bound)
-    stages = simulator.num_stages - simulator.first_reported_stage
+    stages = len(simulator.reported_stages)
     value = bound.bound.value_per_stage * stages
     error = bound.bound.standard_error * stages
     mean, mean_error = estimate(totals)
@@ -221,7 +221,7 @@ def _sampled_document(simulator: Simulator[Any, Any, Any, Any], totals: Floats, 
         "kind": bound.kind,
         "exact": False,
         "value": value,
-        "value_per_stage": value / (simulator.num_stages - simulator.first_reported_stage),
+        "value_per_stage": value / len(simulator.reported_stages),
         "standard_error": math.hypot(error, mean_error),
         "scenarios": count,
         "gap_error": error / max(abs(value), 1e-12),

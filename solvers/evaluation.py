@@ -115,7 +115,7 @@ def roll_out(
             state, realized = simulator.realize(post, chunk.noise, stage)
             components = {**decided.components, **realized.components}
             quantities = {**decided.quantities, **realized.quantities}
-            if stage >= simulator.first_reported_stage:
+            if stage in simulator.reported_stages:
                 total += weight * _add_stage(sample, components, quantities, weight)
                 _add_places(sample, {**decided.places, **realized.places}, components, weight)
                 for name, value in {**decided.slacks, **realized.slacks}.items():
@@ -124,7 +124,7 @@ def roll_out(
                 _add_series(series, components, quantities, rows)
             weight *= simulator.discount
         final = simulator.terminal(state)
-        if final.components:
+        if final.components and simulator.reported_stages.stop == simulator.num_stages:
             total += weight * _add_stage(sample, final.components, {}, weight)
             _add_places(sample, final.places, final.components, weight)
     sample.totals.append(total.numpy())
@@ -185,7 +185,7 @@ def interval(mean: float, error: float) -> list[float]:
 def performance(simulator: Simulator[Any, Any, Any, Any], sample: Sample, with_places: bool = True) -> dict[str, Any]:
     """A policy's entry in a certificate: mean cost with interval, components, service, figures by place, targets."""
     mean, error = estimate(sample.total)
-    stages = simulator.num_stages - simulator.first_reported_stage
+    stages = len(simulator.reported_stages)
     count = len(sample.total)
     entry = {
         "mean_cost": mean,
@@ -228,7 +228,7 @@ def _short(value: float) -> float:
 
 def targets(simulator: Simulator[Any, Any, Any, Any], sample: Sample) -> list[dict[str, Any]]:
     """Constraints in expectation: mean slack a stage (at most zero is wanted) and whether it is met but for chance."""
-    stages = simulator.num_stages - simulator.first_reported_stage
+    stages = len(simulator.reported_stages)
     found = []
     for name, chunks in sample.slacks.items():
         mean, error = estimate(np.concatenate(chunks) / stages)

@@ -86,7 +86,7 @@ class ServedPolicy:
     def _decide(self, state: Any, stage: Tensor) -> tuple[Any, Any, Any]:
         """Proposal, feasible decision and the policy's features of the state; feasibility in float64."""
         with torch.inference_mode():
-            single = state.to(torch.float32)
+            single = state.to(self.policy.precision)
             proposed = self.policy.propose(single, stage).to(torch.float64)
             decision = self._exact.repair(state, proposed, stage)
             check_feasible(self._exact, state, decision, stage)

@@ -13,7 +13,10 @@ from jaxtyping import install_import_hook
 import tests.typechecker  # noqa: F401 — the hook looks it up by name
 
 # Shapes and types of tensors are checked under pytest only; the hook must come before the first import of a room.
-install_import_hook(["models.choices", "models.networks", "models.inventory_network"], "tests.typechecker.checked")
+install_import_hook(
+    ["models.choices", "models.networks", "models.hydrothermal", "models.inventory_network"],
+    "tests.typechecker.checked",
+)
 
 from service.db.migrate import upgrade
 from service.db.session import Database
