@@ -54,7 +54,7 @@ def roll_out(
         tally = tally.plus(part)
     weight = simulator.discount**simulator.num_stages
     cost = tally.cost + weight * _mean(simulator.terminal(state), next(policy.parameters()))
-    reported = max(len(simulator.reported_stages), 1)
+    reported = max(simulator.num_stages - simulator.first_reported_stage, 1)
     names = tuple(tally.slacks or {})
     slacks = [tally.slacks[name] / reported for name in names]
     sizes = [(tally.squares[name] / reported).detach().sqrt() for name in names]
@@ -108,7 +108,7 @@ def _run(
         means = [value.mean() for costs in (decided, realized) for value in costs.components.values()]
         tally.cost = tally.cost + weight * (sum(means[1:], means[0]) if means else 0.0)
         weight *= simulator.discount
-        slacks = {**decided.slacks, **realized.slacks} if stage in simulator.reported_stages else {}
+        slacks = {**decided.slacks, **realized.slacks} if stage >= simulator.first_reported_stage else {}
         if slacks:
             tally.slacks = _sum(tally.slacks, {name: value.mean() for name, value in slacks.items()})
             squares = {name: value.detach().square().mean() for name, value in slacks.items()}
