@@ -129,8 +129,9 @@ def _mean(costs: Costs, like: Tensor) -> Tensor:
 
 def _in_bfloat16(decide: Decide) -> Decide:
     def lowered(state: Any, stage: Any) -> Any:
-        with torch.autocast("cuda", dtype=torch.bfloat16):
+        like: Tensor = next(iter(vars(state).values()))
+        with torch.autocast(like.device.type, dtype=torch.bfloat16):
             decision = decide(state, stage)
-        return decision.map(lambda tensor: tensor.to(next(iter(vars(state).values())).dtype))
+        return decision.map(lambda tensor: tensor.to(like.dtype))
 
     return lowered

@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 from models.registry import problem, problems
 from solvers.core import Callbacks, TrainRequest
 from solvers.hdpo import HDPO, HDPOConfig, Lesson, train
+from solvers.rollout import roll_out
 
 CASES = [
     pytest.param(name, example.name, family.name, id=f"{example.name}-{family.name}")
@@ -97,3 +98,20 @@ class TestOnAGPU:
             for recorded in (True, False)
         ]
         assert best[0] == pytest.approx(best[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("family", ["mlp", "gnn", "symmetric"])
+@pytest.mark.parametrize("example", ["warehouse-20-stores", "history-in-blocks", "perishable"])
+def test_bfloat16_lowers_the_networks_and_not_the_units_they_count(family, example):
+    lesson = _lesson("inventory_network", example, family)
+    scenarios = lesson.draws.batch(64)
+    gradients = []
+    for lowered in (False, True):
+        lesson.policy.zero_grad(set_to_none=True)
+        outcome = roll_out(lesson.simulator, lesson.policy, *scenarios, bfloat16=lowered)
+        torch.autograd.backward(outcome.cost)
+        gradients.append(
+            torch.cat([p.grad.flatten() for p in lesson.policy.parameters() if p.grad is not None and p.grad.any()])
+        )
+    exact, low = gradients
+    assert float((low - exact).norm()) < 0.1 * float(exact.norm())

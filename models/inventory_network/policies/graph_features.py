@@ -182,7 +182,8 @@ class DynamicFeatures(nn.Module):
         if self.flat:
             return position
         if self.few:
-            return position.index_add(0, self.senders, self.echelon @ position)
+            with torch.autocast(position.device.type, enabled=False):  # units are counted in full precision
+                return position.index_add(0, self.senders, self.echelon @ position)
         below = position.index_select(0, self.senders[1]) * self.echelon
         return position.index_add(0, self.senders[0], below)
 
