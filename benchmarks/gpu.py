@@ -90,6 +90,10 @@ def differences(family: str, stores: int, batch: int) -> tuple[float, float, flo
     return _distance(replayed, exact), _distance(exact, ours), _distance(low, exact)
 
 
+def _stores(count: int) -> str:
+    return "one store" if count == 1 else f"{count:,} stores"
+
+
 def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
     return float((one - other).norm() / other.norm())
 
@@ -137,7 +141,7 @@ def report(with_compiler: bool) -> Iterator[str]:
     for family, stores in (("mlp", 1), ("gnn", 10)):
         replay, host, half = differences(family, stores, 256)
         yield (
-            f"Gradients of `{family}`, {stores} stores, {PERIODS} periods: recorded from launched {replay:.1e}, "
+            f"Gradients of `{family}`, {_stores(stores)}, {PERIODS} periods: recorded from launched {replay:.1e}, "
             f"GPU from CPU {host:.1e}, bfloat16 from float32 {half:.1e}."
         )
     yield ""
@@ -172,7 +176,7 @@ def row(family: str, stores: int, batch: int, most: dict[str, float]) -> str:
         del recorded
         torch.cuda.empty_cache()
     limit = units * most["bytes"] / moved
-    name = f"{stores:,} store{'s' * (stores > 1)}, {family}"
+    name = f"{_stores(stores)}, {family}"
     return (
         f"| {name} | {batch:,} | {slow:.2e} | {rates['float32']:.2e} | {rates['bfloat16']:.2e} "
         f"| {rates['float32'] / slow:.1f} | {limit:.2e} | {rates['float32'] / limit:.2f} | {memory:.1f} GiB |"

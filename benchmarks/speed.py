@@ -96,8 +96,9 @@ def our_step(case: Case, device: str = "cpu") -> Step:
 def compiled_step(case: Case, device: str = "cpu") -> Step:
     """The step with one period, policy and dynamics together, compiled by `torch.compile`; needs a C++ compiler."""
     net, batch = PROBLEM.parse(document(case.stores)), case.batch
-    simulator = PROBLEM.simulator(net, counts=False).to(device)
+    simulator = PROBLEM.simulator(net, counts=False)
     policy = PROBLEM.family("gnn").build(net, simulator, NetworkSize(WIDTH, 2)).to(device)
+    simulator.to(device)
     optimizer = torch.optim.Adam(policy.parameters(), lr=1e-3)
     generator = torch.Generator(device).manual_seed(1)
 
