@@ -98,15 +98,19 @@ class ChoicePolicy(Policy[S, D], ABC, Generic[S, D]):
 class Values(nn.Module, ABC, Generic[S, P]):
     """The two critics: expected cost to go before the decision (V) and after it, before the noise (V^x) [money].
 
-    `value = centre + spread · network`: whoever trains them keeps `centre` and `spread` near the mean and the standard
-    deviation of the costs to go, of V first, of V^x second, so that networks' outputs are of order one in any currency.
+    Most of a cost to go is how much of the horizon is left: `in_money` gives `centre · annuity + spread · network`, the
+    annuity being the discounted number of stages left. Whoever trains the critics keeps `centre` near the mean cost of
+    a stage and `spread` near the standard deviation of what the annuity does not explain, of V first, of V^x second:
+    the networks' outputs are then of order one in any currency and at any stage.
     """
 
-    centre: Tensor  # (2,) [money]
+    centre: Tensor  # (2,) [money/stage]
     spread: Tensor  # (2,) [money]
+    discount: float = 1.0  # γ per stage, set by whoever trains them
 
-    def __init__(self) -> None:
+    def __init__(self, num_stages: int) -> None:
         super().__init__()
+        self.num_stages = num_stages
         self.register_buffer("centre", torch.zeros(2))
         self.register_buffer("spread", torch.ones(2))
 
@@ -117,6 +121,15 @@ class Values(nn.Module, ABC, Generic[S, P]):
     @abstractmethod
     def post_value(self, post: P, stage: Stage) -> Float[Tensor, " batch"]:
         """V^x(s^x): expected cost to go after the decision of this stage, its own cost left out [money]."""
+
+    def annuity(self, stage: Stage) -> Tensor:
+        """Σ_{k < T − t} γ^k: stages left, discounted; () or (batch,)."""
+        left = torch.as_tensor(self.num_stages - stage, dtype=self.spread.dtype, device=self.spread.device)
+        return left if self.discount == 1 else (1 - self.discount**left) / (1 - self.discount)
+
+    def in_money(self, said: Float[Tensor, " batch"], stage: Stage, half: int) -> Float[Tensor, " batch"]:
+        """What the network of a half (0: V, 1: V^x) said, as a cost to go [money]."""
+        return self.centre[half] * self.annuity(stage) + self.spread[half] * said
 
 
 class CriticisedPolicy(Policy[S, D], Generic[S, P, D]):

@@ -76,6 +76,14 @@ class View(ABC):
     def explain(self, state: Any, decision: Any, stage: Any, probed: Sequence[Any | None]) -> list[list[str]]:
         """Per row: sentences that say why the decision is what it is; `probed` are the decisions for its `probes`."""
 
+    def compare(self, state: Any, decision: Any, stage: Any, alternatives: Any) -> list[list[str]]:
+        """Per row: sentences that set the decision beside its alternatives, for problems made of choices.
+
+        `alternatives` (batch, slot, option): expected cost now and to go if one slot chose otherwise [money]; infinite
+        where it cannot.
+        """
+        return [[] for _ in range(state.batch)]
+
     @abstractmethod
     def warnings(self, documents: Sequence[object]) -> list[list[str]]:
         """Per row: what in the document was accepted but not used, or is unusual."""

@@ -90,7 +90,9 @@ class PDPPOConfig(Config):
     normalise_values: bool = Field(True, description="Whether costs to go are centred and scaled for the critics.")
     gradient_clip: float = Field(0.5, gt=0, le=1e6, description="Largest norm of the gradient.")
     imitate: str | None = Field(
-        None, pattern=r"^[a-z0-9_]+$", description="Rule whose choices are learned first; null: none."
+        None,
+        pattern=r"^[a-z0-9_]+$",
+        description="Rule, or solver, whose policy's choices are learned first; null: nobody's.",
     )
     imitation_iterations: int = Field(20, ge=1, le=100_000, description="Rollouts that the rule is imitated for.")
     sweeps: int = Field(
@@ -210,9 +212,10 @@ class Learner:
         self.fresh = request.warm_start is None
         self.actor: ChoicePolicy[Any, Any] = self.policy.actor
         self.critics: Values[Any, Any] = self.policy.values
-        self.discount = config.discount * self.simulator.discount
+        self.discount = self.critics.discount
         self.teacher = _teacher(request, config, self.simulator)
-        self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
+        groups = [{"params": [*self.actor.parameters()]}, {"params": [*self.critics.parameters()]}]
+        self.optimizer = torch.optim.Adam(groups, lr=config.learning_rate, eps=1e-5, fused=True)
         draws = Draws(self.simulator, config.validation_scenarios, None, request.seed, request.device)
         self.panel, self.generator = draws.validation, draws.generator
         self.rows = Rows(self.simulator, config.scenarios, config.restart_stages, self.generator)
@@ -224,8 +227,8 @@ class Learner:
         config = self.config
         imitated = self.teacher is not None and iteration < config.imitation_iterations
         left = 1.0 - iteration / config.iterations
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * max(left, config.final_rate)
+        # The critics' rate does not fall: they follow a policy, and a scale, that still move.
+        self.optimizer.param_groups[0]["lr"] = config.learning_rate * max(left, config.final_rate)
         with torch.no_grad():
             self.simulate(imitated, watch)
             # Fresh critics take over the first rollout's scale at once.
@@ -293,14 +296,18 @@ class Learner:
             rule = {"maximum": advantages.maximum, "plain": advantages.plain}[config.advantage]
             credit = rule(memory.seen, self.discount, config.decay)
         if config.normalise_values:
-            targets = torch.stack((credit.value_target.flatten(), credit.post_target.flatten()))
-            self.critics.centre.lerp_(targets.mean(1), rate)
-            self.critics.spread.lerp_(targets.std(1) + 1e-6, rate)
+            self._normalise(torch.stack((credit.value_target.flatten(), credit.post_target.flatten())), rate)
         advantage = (credit.advantage - credit.advantage.mean()) / (credit.advantage.std() + 1e-8)
         flat = Credit(advantage.flatten(), credit.value_target.flatten(), credit.post_target.flatten())
         logits = self.actor.logits(memory.state, memory.stage, memory.choice)
         old = torch.log_softmax(logits, -1)
         return Lessons(memory.state, memory.post, memory.stage, memory.choice, old, flat)
+
+    def _normalise(self, targets: Tensor, rate: float) -> None:
+        """Centre and spread of the targets (2, row): the best multiple of the annuity, and what is left then."""
+        critics, annuity = self.critics, self.critics.annuity(self.memory.stage)
+        critics.centre.lerp_((targets * annuity).mean(1) / annuity.square().mean(), rate)
+        critics.spread.lerp_((targets - critics.centre[:, None] * annuity).std(1) + 1e-6, rate)
 
     def learn(self, lessons: Lessons, left: float, imitated: bool, watch: _Watch) -> dict[str, float]:
         """Epochs of minibatches; `left` is the share of the run still to come."""
@@ -445,10 +452,30 @@ def _fill(policy: Policy[Any, Any], weights: Mapping[str, Tensor]) -> None:
 
 
 def _teacher(request: TrainRequest, config: PDPPOConfig, simulator: Any) -> Policy[Any, Any] | None:
+    """The rule to imitate as it is, or the policy of another solver, trained with its defaults."""
     if config.imitate is None:
         return None
-    rule = request.problem.family(config.imitate).build(request.instance, simulator, NetworkSize())
-    return rule.to(request.device).eval()
+    if config.imitate in [family.name for family in request.problem.families]:
+        return request.problem.family(config.imitate).build(request.instance, simulator, NetworkSize()).eval()
+    from solvers.registry import solver
+
+    other = solver(config.imitate)
+    own = TrainRequest(request.problem, request.instance, other.config(), request.seed)
+    taught = other.train(own, Callbacks()).policy  # type: ignore[misc]
+    return taught.to(request.device).eval()
+
+
+def _teachers(problem: Problem, instance: Instance) -> list[str]:
+    """Who can be imitated: rules, and solvers that solve rather than imitate."""
+    from solvers.registry import solvers
+
+    config = {name: other for name, other in solvers().items() if other.kind == "train" and name != PDPPO.name}
+    able = [
+        name
+        for name, other in config.items()
+        if not other.reasons_against(problem) and not other.refuses(problem, instance, other.config())
+    ]
+    return [family.name for family in problem.rules_for(instance)] + able
 
 
 def resolve_family(problem: Problem, instance: Instance, config: PDPPOConfig) -> str:
@@ -469,7 +496,9 @@ def _assemble(
         raise ValueError(f"{family} does not weigh choices: PDPPO cannot train it")
     # Only half steps make the post-decision critic the whole cost to go.
     scored = config.advantage == "half_step"
-    return CriticisedPolicy(simulator, actor, problem.values(instance, simulator, size), config.sweeps, scored)
+    values = problem.values(instance, simulator, size)
+    values.discount = config.discount * simulator.discount
+    return CriticisedPolicy(simulator, actor, values, config.sweeps, scored)
 
 
 def build(problem: Problem, instance: Instance, config: PDPPOConfig, family: str) -> Policy[Any, Any]:
@@ -484,7 +513,6 @@ def _needs(traits: Traits) -> list[str]:
 def _refuses(problem: Problem, instance: Instance, config: PDPPOConfig) -> list[Issue]:
     found = []
     learned = [family.name for family in problem.families if family.role == "learned"]
-    rules = [family.name for family in problem.rules_for(instance)]
     if problem.values is None:
         found.append(Issue("values", "error", "", f"{problem.name} has no critics"))
     if config.family != "auto":
@@ -493,8 +521,8 @@ def _refuses(problem: Problem, instance: Instance, config: PDPPOConfig) -> list[
             found.append(Issue("family", "error", "/family", detail))
         elif (reason := problem.family(config.family).refuses(instance)) is not None:
             found.append(Issue("family", "error", "/family", reason))
-    if config.imitate is not None and config.imitate not in rules:
-        detail = f"{problem.name} has no rule {config.imitate!r} for this instance; it has {', '.join(rules) or 'none'}"
+    if config.imitate is not None and config.imitate not in (teachers := _teachers(problem, instance)):
+        detail = f"nobody named {config.imitate!r} decides this instance; {', '.join(teachers) or 'nobody'} does"
         found.append(Issue("imitate", "error", "/imitate", detail))
     if config.sweeps and config.advantage != "half_step":
         detail = "only with half steps is the post-decision critic the whole cost to go"

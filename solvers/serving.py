@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RANGE_MARGIN = 0.05  # how far outside the range seen in training still counts as inside, as a share of the range
 MOST_NAMED = 3  # features named when a state lies outside
+COMPARED = 64  # states whose alternatives are weighed together: each has as many rows as it has choices
 REPAIRED = 1e-5  # relative difference from which a proposal counts as moved
 
 
@@ -67,7 +68,23 @@ class ServedPolicy:
             variants = self.view.probes(state.rows(slice(row, row + 1)))
             asked = None if variants is None else self._decide(variants, stage[row].expand(variants.batch))[1]
             probed.append(asked)
-        return self.view.explain(state, decision, stage, probed)
+        said = self.view.explain(state, decision, stage, probed)
+        more = self._compared(state, decision, stage)
+        return [own + other for own, other in zip(said, more, strict=True)]
+
+    def _compared(self, state: Any, decision: Any, stage: Tensor) -> list[list[str]]:
+        """The decision beside its alternatives, where the policy's critics know what they would cost."""
+        found: list[list[str]] = []
+        for start in range(0, state.batch, COMPARED):
+            rows = slice(start, start + COMPARED)
+            part = state.rows(rows), decision.rows(rows), stage[rows]
+            with torch.inference_mode():
+                single, decided = part[0].to(torch.float32), part[1].to(torch.float32)
+                alternatives = self.policy.alternatives(single, decided, part[2])
+            if alternatives is None:
+                return [[] for _ in range(state.batch)]
+            found += self.view.compare(*part, alternatives)
+        return found
 
     def recommend_columns(self, columns: Mapping[str, object]) -> dict[str, Any]:
         """Many states given as arrays, answered as arrays: decisions, in_training_range, and repaired (moved to fit).

@@ -81,16 +81,16 @@ class ShopValues(Values[Shop, Shop]):
     """Two perceptrons."""
 
     def __init__(self, simulator: WorkshopSimulator, size: NetworkSize) -> None:
-        super().__init__()
+        super().__init__(simulator.num_stages)
         self.encoder = ShopEncoder(simulator)
         self.before = perceptron(self.encoder.size, size.width, size.depth, 1)
         self.after = perceptron(self.encoder.size, size.width, size.depth, 1)
 
     def value(self, state: Shop, stage: Stage) -> Tensor:
-        return self.centre[0] + self.spread[0] * self.before(self.encoder(state, stage)).squeeze(1)
+        return self.in_money(self.before(self.encoder(state, stage)).squeeze(1), stage, 0)
 
     def post_value(self, post: Shop, stage: Stage) -> Tensor:
-        return self.centre[1] + self.spread[1] * self.after(self.encoder(post, stage)).squeeze(1)
+        return self.in_money(self.after(self.encoder(post, stage)).squeeze(1), stage, 1)
 
 
 def network(shop: Any, simulator: WorkshopSimulator, size: NetworkSize) -> NetworkPolicy:

@@ -17,7 +17,7 @@ class LotValues(Values[LotState, LotPostState]):
     """Two perceptrons of one encoder: cost to go before and after the decision [money]."""
 
     def __init__(self, simulator: LotSimulator, size: NetworkSize) -> None:
-        super().__init__()
+        super().__init__(simulator.num_stages)
         self.encoder = LotEncoder(simulator)
         self.before = perceptron(self.encoder.size, size.width, size.depth, 1)
         self.after = perceptron(self.encoder.size, size.width, size.depth, 1)
@@ -25,12 +25,12 @@ class LotValues(Values[LotState, LotPostState]):
     def value(self, state: LotState, stage: Stage) -> Float[Tensor, " batch"]:
         """V(s)."""
         said: Tensor = self.before(self.encoder(state, stage)).squeeze(1)
-        return self.centre[0] + self.spread[0] * said
+        return self.in_money(said, stage, 0)
 
     def post_value(self, post: LotPostState, stage: Stage) -> Float[Tensor, " batch"]:
         """V^x(s^x)."""
         said: Tensor = self.after(self.encoder(post, stage)).squeeze(1)
-        return self.centre[1] + self.spread[1] * said
+        return self.in_money(said, stage, 1)
 
 
 def critics(plant: LotSizing, simulator: LotSimulator, size: NetworkSize) -> LotValues:
