@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from models.core import Instance, Issue, NetworkSize, Problem, Traits
+from models.core import Instance, Issue, NetworkSize, Problem
 from models.lazy import torch
 from solvers.core import Callbacks, Config, Solver, TrainRequest, TrainResult
 from solvers.draws import Draws
@@ -237,10 +237,6 @@ def build(problem: Problem, instance: Instance, config: Any, family: str) -> Pol
     return problem.family(family).build(instance, problem.simulator(instance), NetworkSize())
 
 
-def _needs(traits: Traits) -> list[str]:
-    return ["search needs continuous parameters"] if traits.discrete_decisions else []
-
-
 def _refuses(problem: Problem, instance: Instance, config: CrossEntropyConfig) -> list[Issue]:
     if config.elite > config.population:
         return [Issue("elite", "error", "/elite", f"at most the population ({config.population})")]
@@ -263,7 +259,7 @@ CROSS_ENTROPY = Solver(
     summary="Tunes the few parameters of a classical rule on common scenarios, without gradients.",
     kind="train",
     config=CrossEntropyConfig,
-    needs=_needs,
+    needs=lambda traits: [],
     train=train,
     build=build,
     refuses=_refuses,

@@ -1,1 +1,39 @@
 """Which item each machine makes next, period by period, before demand is known."""
+
+from __future__ import annotations
+
+from models.core import PolicyFamily, Problem, Traits
+from models.lazy import lazy
+from models.lot_sizing.examples import EXAMPLES
+from models.lot_sizing.instance import LotSizing
+
+_ROOM = "models.lot_sizing"
+_RULES = f"{_ROOM}.policies"
+
+PROBLEM = Problem(
+    name="lot_sizing",
+    title="Lot sizing",
+    summary="Which item each machine makes next, period by period, before demand is known.",
+    instance=LotSizing,
+    traits=Traits(differentiable=False, discrete_decisions=True, has_program=False, convex=False),
+    simulator=lazy(f"{_ROOM}.simulator:LotSimulator"),
+    families=(
+        PolicyFamily("hysteresis", "Hysteresis", "rule", lazy(f"{_RULES}.hysteresis:hysteresis"), tuning="search"),
+        PolicyFamily(
+            "reorder_levels",
+            "Reorder levels (s, S) by item",
+            "rule",
+            lazy(f"{_RULES}.hysteresis:reorder_levels"),
+            tuning="search",
+        ),
+        PolicyFamily("run_out", "What runs out first", "rule", lazy(f"{_RULES}.run_out:run_out"), tuning="search"),
+        PolicyFamily(
+            "static", "A machine for an item, for ever", "rule", lazy(f"{_RULES}.static:static"), tuning="none"
+        ),
+        PolicyFamily("idle", "Make nothing", "rule", lazy(f"{_RULES}.static:idle"), tuning="none"),
+    ),
+    default_family=lambda plant: "hysteresis",
+    view=lazy(f"{_ROOM}.view:LotView"),
+    examples=EXAMPLES,
+    units={"inventory": "units", "production": "units/period", "cost": "money"},
+)

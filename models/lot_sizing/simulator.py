@@ -140,7 +140,7 @@ class LotSimulator(Simulator[LotState, LotPostState, Lots, Demand]):
         made = self.output.of(state, item, stage)
         if self.output.divisible:
             made = made * decision.share
-        paid = self._changeover_cost(state.setup, item, changed)
+        paid = self.changeover_costs(state.setup, item)
         idle = item == self.num_items if self.carries_over or self.binds_runs or self.counts else None
         setup = torch.where(idle, state.setup, item) if self.carries_over and idle is not None else item
         produced = torch.zeros_like(state.stock[:, :1]).expand(-1, self.num_items + 1).scatter_add(1, item, made)
@@ -154,12 +154,13 @@ class LotSimulator(Simulator[LotState, LotPostState, Lots, Demand]):
             return post, Costs(components)
         return post, self._counted(components, paid, produced, item, changed & ~idle)
 
-    def _changeover_cost(self, setup: Tensor, item: Tensor, changed: Tensor) -> Float[Tensor, "batch machine"]:
+    def changeover_costs(self, setup: Tensor, item: Tensor) -> Float[Tensor, "batch machine"]:
+        """What every machine pays to make `item` after `setup` [money]; nothing to idle or go on."""
         machine = torch.arange(self.num_machines, device=item.device)
         if self.by_pair:
             # From an item to itself the table holds nothing.
             return self.changeover_cost[machine, setup, item]
-        return self.setup_cost[machine, item] * changed
+        return self.setup_cost[machine, item] * (item != setup)
 
     def _run(self, state: LotState, changed: Tensor, idle: Tensor) -> Int[Tensor, "batch bound"]:
         """Periods that every machine still has to make its item, seen from the next period."""

@@ -52,7 +52,8 @@ class LotPolicy(Policy[LotState, Lots]):
         missing = (level + self.demand(stage) - state.stock).clamp_min(0.0)
         wanted = torch.cat((missing, torch.zeros_like(missing[:, :1])), dim=1).gather(1, item)
         full = self.simulator.output.of(state, item, stage)
-        return Lots(item, torch.where(full > 0, wanted / full.clamp_min(1e-9), 0.0).clamp_max(1.0))
+        share = torch.where(full > 0, wanted / full.clamp_min(1e-9), 0.0).clamp_max(1.0)
+        return Lots(item, share.detach())  # what is lumpy is searched, not descended
 
 
 def coming(table: Floats, periods: int) -> Floats:

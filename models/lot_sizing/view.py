@@ -1,0 +1,226 @@
+"""The planner's face of a plant: stock and setups in, what every machine makes out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.core import InvalidInput, Issue, pointer
+from models.lot_sizing.instance import LotSizing
+from models.lot_sizing.lots import Lots, LotState
+from models.lot_sizing.planner.explanation import MachineLine, sentences
+from models.lot_sizing.planner.outlook import Forecaster
+from models.lot_sizing.planner.state_files import STATE_FILES, STATE_OPTIONS, read_state_files
+from models.lot_sizing.planner.state_reader import Places, StateArrays, StateReader, count_rows, state_schema
+from models.lot_sizing.simulator import LotSimulator
+from models.view import Column, Repair, View
+
+DECIMALS = 4  # quantities are given to a ten-thousandth of a unit
+
+
+class LotView(View):
+    """State documents ↔ tensors of one plant."""
+
+    lines_key = "production"
+    state_files = STATE_FILES
+    state_options = STATE_OPTIONS
+    columns = (
+        Column("machine", "Machine"),
+        Column("item", "Item"),
+        Column("quantity", "Quantity", "units"),
+        Column("setup_change", "Changeover"),
+        Column("setup_cost", "Setup cost", "money"),
+    )
+
+    def __init__(self, plant: LotSizing) -> None:
+        self.plant = plant
+        self.simulator = LotSimulator(plant, counts=False).double()
+        self.places = Places.of(plant)
+        self.items: list[str | None] = [*(item.id for item in plant.items), None]
+        self.machines = [machine.id for machine in plant.machines]
+        self._forecaster = Forecaster(self.simulator.layout, self.simulator.tables)
+
+    def state_schema(self) -> dict[str, Any]:
+        return state_schema(self.places)
+
+    def today(self) -> dict[str, Any]:
+        return {
+            "period": 0,
+            "inventory": {item.id: item.initial_inventory for item in self.plant.items},
+            "setup": {machine.id: machine.initial_setup for machine in self.plant.machines},
+        }
+
+    def read_files(self, files: Mapping[str, bytes], options: Mapping[str, str]) -> dict[str, Any]:
+        return read_state_files(self.places, files, options)
+
+    def decode(self, documents: Sequence[object]) -> tuple[LotState, Tensor]:
+        issues: list[Issue] = []
+        arrays = self.places.arrays(len(documents))
+        for row, document in enumerate(documents):
+            StateReader(self.places, arrays, issues, row, row).read(document)
+        return self._tensors(arrays, issues)
+
+    def decode_columns(self, columns: Mapping[str, object]) -> tuple[LotState, Tensor]:
+        issues: list[Issue] = []
+        arrays = self.places.arrays(count_rows(columns, issues))
+        if not issues:
+            StateReader(self.places, arrays, issues).read(columns)
+        return self._tensors(arrays, issues)
+
+    @staticmethod
+    def _tensors(arrays: StateArrays, issues: list[Issue]) -> tuple[LotState, Tensor]:
+        if issues:
+            raise InvalidInput(issues)
+        columns = (torch.from_numpy(np.ascontiguousarray(own.T)) for own in (arrays.stock, arrays.setup, arrays.run))
+        return LotState(*columns), torch.from_numpy(arrays.period)
+
+    def encode(self, state: LotState, decision: Lots, stage: Tensor) -> list[dict[str, Any]]:
+        post, _ = self.simulator.decide(state, decision, stage)
+        post_stock = post.stock.numpy()
+        now = self._forecaster.outlook(post_stock, stage.numpy())
+        found = []
+        for row, lines in enumerate(self._lines(state, decision, stage)):
+            setup = sum(line.setup_cost for line in lines)
+            cost = {"setup": setup} | {name: float(values[row].sum()) for name, values in now.cost.items()}
+            found.append(
+                {
+                    "production": [_document(line) for line in lines],
+                    "post_inventory": self._by_item(post_stock[row]),
+                    "expected": [
+                        {
+                            "item": item.id,
+                            "demand": _rounded(now.demand[row, k]),
+                            "inventory": _rounded(now.stock[row, k]),
+                            "short": _rounded(now.short[row, k]),
+                            "scrapped": _rounded(now.scrapped[row, k]),
+                            "in_stock": _rounded(now.in_stock[row, k]),
+                        }
+                        for k, item in enumerate(self.plant.items)
+                    ],
+                    "expected_cost": {name: _rounded(value) for name, value in cost.items()},
+                }
+            )
+        return found
+
+    def _by_item(self, values: Any) -> dict[str, float]:
+        return {item.id: _rounded(value) for item, value in zip(self.plant.items, values.tolist(), strict=True)}
+
+    def _lines(self, state: LotState, decision: Lots, stage: Tensor) -> list[list[MachineLine]]:
+        """What every machine does, by row."""
+        quantity, cost = self._quantity(state, decision, stage), self._setup_cost(state, decision)
+        works = np.broadcast_to((self.simulator.output.working(stage) > 0).numpy(), decision.item.shape)
+        bound = (state.run > 0).numpy() if state.run.shape[1] else np.zeros(decision.item.shape, dtype=bool)
+        before, item = state.setup.tolist(), decision.item.tolist()
+        return [
+            [
+                MachineLine(
+                    name,
+                    self.items[before[row][m]],
+                    self.items[item[row][m]],
+                    float(quantity[row, m]),
+                    float(cost[row, m]),
+                    bool(works[row, m]),
+                    bool(bound[row, m]),
+                )
+                for m, name in enumerate(self.machines)
+            ]
+            for row in range(decision.batch)
+        ]
+
+    def _quantity(self, state: LotState, decision: Lots, stage: Tensor) -> Tensor:
+        made = self.simulator.output.of(state, decision.item, stage)
+        return made * decision.share if self.simulator.output.divisible else made
+
+    def _setup_cost(self, state: LotState, decision: Lots) -> Tensor:
+        return self.simulator.changeover_costs(state.setup, decision.item)
+
+    def encode_columns(self, state: LotState, decision: Lots, stage: Tensor) -> dict[str, Any]:
+        quantity, cost = self._quantity(state, decision, stage), self._setup_cost(state, decision)
+        changed = (decision.item != state.setup) & (decision.item < len(self.plant.items))
+        post, _ = self.simulator.decide(state, decision, stage)
+        lines = [
+            {
+                "machine": name,
+                "item": [self.items[k] for k in decision.item[:, m].tolist()],
+                "quantity": torch.round(quantity[:, m], decimals=DECIMALS).tolist(),
+                "setup_change": changed[:, m].tolist(),
+                "setup_cost": torch.round(cost[:, m], decimals=DECIMALS).tolist(),
+            }
+            for m, name in enumerate(self.machines)
+        ]
+        stock = torch.round(post.stock, decimals=DECIMALS)
+        return {
+            "production": lines,
+            "post_inventory": {item.id: stock[:, k].tolist() for k, item in enumerate(self.plant.items)},
+        }
+
+    def repairs(self, state: LotState, proposed: Lots, feasible: Lots, stage: Tensor) -> list[list[Repair]]:
+        item = proposed.item.clamp(0, len(self.plant.items))
+        asked = self._quantity(state, Lots(item, proposed.share.to(state.stock)), stage)
+        given = self._quantity(state, feasible, stage)
+        moved = (item != feasible.item) | ((asked - given).abs() > 0.5 * 10**-DECIMALS)
+        found: list[list[Repair]] = []
+        for row in range(state.batch):
+            lines = []
+            for m in moved[row].nonzero().flatten().tolist():
+                rule = self._binding_rule(state, m, int(item[row, m]), int(feasible.item[row, m]), row, stage)
+                where = pointer("production", m, "quantity")
+                lines.append(Repair(where, _rounded(asked[row, m]), _rounded(given[row, m]), rule))
+            found.append(lines)
+        return found
+
+    def _binding_rule(self, state: LotState, machine: int, asked: int, given: int, row: int, stage: Tensor) -> str:
+        name, wanted = self.machines[machine], self.items[asked]
+        working = np.broadcast_to(self.simulator.output.working(stage[row : row + 1]).numpy(), (1, len(self.machines)))
+        if asked == given:
+            return "no more than the full output, the components in stock, and not less than nothing"
+        if wanted is not None and wanted not in self.places.able[name]:
+            return f"{name} cannot make {wanted}"
+        if working[0, machine] <= 0:
+            return f"{name} does not work this period"
+        if state.run.shape[1] and int(state.run[row, machine]) > 0:
+            return f"{name} must go on with {self.items[int(state.setup[row, machine])]} for its minimum run"
+        return f"the components of {wanted} are not in stock"
+
+    def probes(self, state: LotState) -> None:
+        return None
+
+    def explain(self, state: LotState, decision: Lots, stage: Tensor, probed: Sequence[Lots | None]) -> list[list[str]]:
+        post, _ = self.simulator.decide(state, decision, stage)
+        now = self._forecaster.outlook(post.stock.numpy(), stage.numpy())
+        stock = state.stock.numpy()
+        return [
+            sentences(self.plant, lines, stock[row], now, row)
+            for row, lines in enumerate(self._lines(state, decision, stage))
+        ]
+
+    def warnings(self, documents: Sequence[object]) -> list[list[str]]:
+        return [self._notes(document) if isinstance(document, Mapping) else [] for document in documents]
+
+    def _notes(self, document: Mapping[str, Any]) -> list[str]:
+        notes, stock = [], document["inventory"]
+        for item in self.plant.items:
+            if item.inventory_max is not None and stock[item.id] > item.inventory_max:
+                notes.append(
+                    f"stock of {item.id} ({stock[item.id]:g}) is above its limit ({item.inventory_max:g}): "
+                    "what is still over it after demand is scrapped"
+                )
+            if item.backlog_max is not None and -stock[item.id] > item.backlog_max:
+                notes.append(f"backlog of {item.id} ({-stock[item.id]:g}) is beyond {item.backlog_max:g}: it is lost")
+        return notes
+
+
+def _document(line: MachineLine) -> dict[str, Any]:
+    return {
+        "machine": line.machine,
+        "item": line.item,
+        "quantity": _rounded(line.quantity),
+        "setup_change": line.item is not None and line.item != line.before,
+        "setup_cost": _rounded(line.setup_cost),
+    }
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), DECIMALS) + 0.0
