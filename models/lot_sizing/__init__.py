@@ -18,6 +18,8 @@ PROBLEM = Problem(
     traits=Traits(differentiable=False, discrete_decisions=True, has_program=False, convex=False),
     simulator=lazy(f"{_ROOM}.simulator:LotSimulator"),
     families=(
+        PolicyFamily("mlp", "Perceptron, a head for every machine", "learned", lazy(f"{_ROOM}.policy:mlp")),
+        PolicyFamily("sequential", "Perceptron, machine after machine", "learned", lazy(f"{_ROOM}.policy:sequential")),
         PolicyFamily("hysteresis", "Hysteresis", "rule", lazy(f"{_RULES}.hysteresis:hysteresis"), tuning="search"),
         PolicyFamily(
             "reorder_levels",
@@ -32,8 +34,9 @@ PROBLEM = Problem(
         ),
         PolicyFamily("idle", "Make nothing", "rule", lazy(f"{_RULES}.static:idle"), tuning="none"),
     ),
-    default_family=lambda plant: "hysteresis",
+    default_family=lambda plant: "mlp",
     view=lazy(f"{_ROOM}.view:LotView"),
     examples=EXAMPLES,
+    values=lazy(f"{_ROOM}.values:critics"),
     units={"inventory": "units", "production": "units/period", "cost": "money"},
 )

@@ -238,11 +238,11 @@ def _example(name: str, title: str, document: Callable[[], Document], source: st
 
 
 EXAMPLES = (
-    _example("workshop_15x5", "Fifteen items on five machines", lambda: workshop(15, 5, 4)),
-    _example("workshop_25x10", "Twenty-five items on ten machines", lambda: workshop(25, 10, 11)),
-    _example("four_items_two_machines", "Four colours on two small machines", _four_items),
+    _example("workshop-15x5", "Fifteen items on five machines", lambda: workshop(15, 5, 4)),
+    _example("workshop-25x10", "Twenty-five items on ten machines", lambda: workshop(25, 10, 11)),
+    _example("four-items-two-machines", "Four colours on two small machines", _four_items),
     _example("bottling", "Two bottling lines: changeovers by sequence, hours, maintenance", _bottling),
     _example("gearboxes", "Gears, gearboxes and drives: three levels, orders wait", _gearboxes),
-    _example("spare_parts", "Spare parts: demand of every kind, one store", _spare_parts),
-    _example("two_items_one_machine", "Two items on one machine", _two_items),
+    _example("spare-parts", "Spare parts: demand of every kind, one store", _spare_parts),
+    _example("two-items-one-machine", "Two items on one machine", _two_items),
 )

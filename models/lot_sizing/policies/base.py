@@ -14,7 +14,7 @@ AHEAD = 4  # periods of demand to come that a rule looks at together
 COVER = 12.0  # [periods of mean demand] that stand for the room of an item without a storage limit
 
 
-class LotPolicy(Policy[LotState, Lots]):
+class LotRule(Policy[LotState, Lots]):
     """Base of the rules: items proposed for the machines, lots up to a level where they are divisible."""
 
     ahead: Tensor

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from models.core import NetworkSize
 from models.dynamics import Stage
 from models.lot_sizing.lots import Lots, LotState
-from models.lot_sizing.policies.base import LotPolicy, shortage_price
+from models.lot_sizing.policies.base import LotRule, shortage_price
 from models.lot_sizing.simulator import LotSimulator
 
 
-class HysteresisPolicy(LotPolicy):
+class HysteresisPolicy(LotRule):
     """An item is started when its stock falls below `low`, and made until it reaches `high`: (s, S) with a machine.
 
     A machine whose item has enough goes to the most urgent item below its low level that no machine is on; if there is

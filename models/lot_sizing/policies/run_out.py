@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from models.core import NetworkSize
 from models.dynamics import Stage
 from models.lot_sizing.lots import Lots, LotState
-from models.lot_sizing.policies.base import LotPolicy, dependent_demand, shortage_price
+from models.lot_sizing.policies.base import LotRule, dependent_demand, shortage_price
 from models.lot_sizing.simulator import LotSimulator
 
 
-class RunOutPolicy(LotPolicy):
+class RunOutPolicy(LotRule):
     """Smallest run-out time (stock over mean demand) first, weighed by what a period's shortage costs.
 
     An item's need is `shortage cost · demand / largest` · (`cover` − run-out time); a machine takes the item of the

@@ -9,11 +9,11 @@ from torch import Tensor
 from models.core import NetworkSize
 from models.dynamics import Stage
 from models.lot_sizing.lots import Lots, LotState
-from models.lot_sizing.policies.base import LotPolicy, dependent_demand, shortage_price
+from models.lot_sizing.policies.base import LotRule, dependent_demand, shortage_price
 from models.lot_sizing.simulator import LotSimulator
 
 
-class StaticPolicy(LotPolicy):
+class StaticPolicy(LotRule):
     """Every machine makes one item for ever: the assignment that saves most shortage cost, one machine an item.
 
     What machine m saves with item i over the horizon: min(ρ, mean demand) · shortage cost · T − setup cost −
