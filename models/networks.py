@@ -4,6 +4,7 @@ Tensors of graphs are (feature, node, batch): a linear layer is then one matrix 
 gather copies whole rows of scenarios, and stacking features copies nothing twice.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,27 @@ def perceptron(inputs: int, width: int, depth: int, outputs: int) -> nn.Sequenti
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     return nn.Sequential(*layers, head)
+
+
+def squashed(inputs: int, width: int, depth: int, outputs: int, gain: float) -> nn.Sequential:
+    """Fully connected network, `depth` hidden layers of `width` tanh units, orthogonal weights, the head's by `gain`.
+
+    What policy gradients learn best with: hidden units stay bounded however far a policy's features move, and a small
+    head starts from even chances (Andrychowicz et al., "What matters for on-policy deep actor-critic methods", 2021).
+    """
+    layers: list[nn.Module] = []
+    size = inputs
+    for _ in range(depth):
+        layers += [orthogonal(nn.Linear(size, width), math.sqrt(2)), nn.Tanh()]
+        size = width
+    return nn.Sequential(*layers, orthogonal(nn.Linear(size, outputs), gain))
+
+
+def orthogonal(layer: nn.Linear, gain: float) -> nn.Linear:
+    """The layer with orthogonal weights and no bias."""
+    nn.init.orthogonal_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def by_columns(network: nn.Linear | nn.Sequential, values: Float[Tensor, "feature batch"]) -> Tensor:

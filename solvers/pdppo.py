@@ -204,16 +204,20 @@ class Learner:
 
     def __init__(self, request: TrainRequest, config: PDPPOConfig, family: str) -> None:
         self.config = config
-        self.simulator = request.problem.simulator(request.instance, counts=False).to(request.device)
+        # Built on the processor, then moved: building reads the simulator's tables.
+        self.simulator = request.problem.simulator(request.instance, counts=False)
+        self.teacher = _teacher(request, config, self.simulator)
         torch.manual_seed(request.seed)  # initial weights
-        self.policy = _assemble(request.problem, request.instance, config, family, self.simulator).to(request.device)
+        self.policy = _assemble(request.problem, request.instance, config, family, self.simulator)
+        for module in (self.simulator, self.policy, self.teacher):
+            if module is not None:
+                module.to(request.device)
         if request.warm_start is not None:
             _fill(self.policy, request.warm_start)
         self.fresh = request.warm_start is None
         self.actor: ChoicePolicy[Any, Any] = self.policy.actor
         self.critics: Values[Any, Any] = self.policy.values
         self.discount = self.critics.discount
-        self.teacher = _teacher(request, config, self.simulator)
         groups = [{"params": [*self.actor.parameters()]}, {"params": [*self.critics.parameters()]}]
         self.optimizer = torch.optim.Adam(groups, lr=config.learning_rate, eps=1e-5, fused=True)
         draws = Draws(self.simulator, config.validation_scenarios, None, request.seed, request.device)
@@ -462,7 +466,7 @@ def _teacher(request: TrainRequest, config: PDPPOConfig, simulator: Any) -> Poli
     other = solver(config.imitate)
     own = TrainRequest(request.problem, request.instance, other.config(), request.seed)
     taught = other.train(own, Callbacks()).policy  # type: ignore[misc]
-    return taught.to(request.device).eval()
+    return taught.eval()
 
 
 def _teachers(problem: Problem, instance: Instance) -> list[str]:

@@ -10,17 +10,17 @@ from models.lot_sizing.encoder import LotEncoder
 from models.lot_sizing.instance import LotSizing
 from models.lot_sizing.lots import LotState
 from models.lot_sizing.simulator import LotPostState, LotSimulator
-from models.networks import perceptron
+from models.networks import squashed
 
 
 class LotValues(Values[LotState, LotPostState]):
-    """Two perceptrons of one encoder: cost to go before and after the decision [money]."""
+    """Two networks of one encoder: cost to go before and after the decision [money]."""
 
     def __init__(self, simulator: LotSimulator, size: NetworkSize) -> None:
         super().__init__(simulator.num_stages)
         self.encoder = LotEncoder(simulator)
-        self.before = perceptron(self.encoder.size, size.width, size.depth, 1)
-        self.after = perceptron(self.encoder.size, size.width, size.depth, 1)
+        self.before = squashed(self.encoder.size, size.width, size.depth, 1, 1.0)
+        self.after = squashed(self.encoder.size, size.width, size.depth, 1, 1.0)
 
     def value(self, state: LotState, stage: Stage) -> Float[Tensor, " batch"]:
         """V(s)."""

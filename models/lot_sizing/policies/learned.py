@@ -1,5 +1,7 @@
 """Learned policies of a plant: a weight for every item of every machine, infeasible ones masked."""
 
+import math
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -11,7 +13,9 @@ from models.lot_sizing.encoder import LotEncoder
 from models.lot_sizing.instance import LotSizing
 from models.lot_sizing.lots import LotChoices, Lots, LotState
 from models.lot_sizing.simulator import LotSimulator
-from models.networks import bend
+from models.networks import squashed
+
+EVEN = 0.01  # gain of the heads: a policy starts from even chances
 
 
 class LotPolicy(ChoicePolicy[LotState, Lots]):
@@ -29,8 +33,13 @@ class LotPolicy(ChoicePolicy[LotState, Lots]):
         self.sequential = sequential
         self.encoder = LotEncoder(simulator)
         slots, options = self.choices.num_slots, self.choices.num_options
-        self.trunk = hidden(self.encoder.size, size.width, size.depth)
-        self.heads = nn.Parameter(torch.zeros(slots, size.width, options))
+        self.trunk = squashed(self.encoder.size, size.width, size.depth - 1, size.width, math.sqrt(2))
+        self.heads = nn.Parameter(
+            nn.init.orthogonal_(torch.empty(slots * options, size.width), EVEN)
+            .view(slots, options, -1)
+            .transpose(1, 2)
+            .contiguous()
+        )
         self.biases = nn.Parameter(torch.zeros(slots, options))
         self.earlier = nn.Parameter(torch.zeros(slots * options if sequential else 0, size.width))
         self.register_buffer("first", torch.arange(slots) * options, persistent=False)
@@ -50,7 +59,7 @@ class LotPolicy(ChoicePolicy[LotState, Lots]):
         return self.encoder.names()
 
     def read(self, state: LotState, stage: Stage) -> Float[Tensor, "batch width"]:
-        """The last hidden layer before it is bent."""
+        """The last hidden layer's weighted sums."""
         seen: Tensor = self.trunk(self.encoder(state, stage))
         return seen
 
@@ -67,11 +76,11 @@ class LotPolicy(ChoicePolicy[LotState, Lots]):
         if slot is not None:
             return masked(self._one(read, choice, slot), feasible[:, slot])
         if not self.sequential or choice is None:
-            weights = bend(read) @ self.heads.transpose(0, 1).flatten(1) + self.biases.flatten()
+            weights = torch.tanh(read) @ self.heads.transpose(0, 1).flatten(1) + self.biases.flatten()
             return masked(weights.view(feasible.shape), feasible)
         chosen = nn.functional.embedding(choice + self.first, self.earlier)
         before = read[:, None] + chosen.cumsum(1) - chosen
-        weights = torch.baddbmm(self.biases[:, None], bend(before).transpose(0, 1), self.heads).transpose(0, 1)
+        weights = torch.baddbmm(self.biases[:, None], torch.tanh(before).transpose(0, 1), self.heads).transpose(0, 1)
         return masked(weights, feasible)
 
     def _one(self, read: Tensor, choice: Tensor | None, slot: int) -> Float[Tensor, "batch option"]:
@@ -79,15 +88,7 @@ class LotPolicy(ChoicePolicy[LotState, Lots]):
         if choice is not None and slot and self.sequential:
             places = choice[:, :slot] + self.first[:slot]
             read = read + nn.functional.embedding(places, self.earlier).sum(1)
-        return torch.addmm(self.biases[slot], bend(read), self.heads[slot])
-
-
-def hidden(inputs: int, width: int, depth: int) -> nn.Sequential:
-    """Hidden layers up to the last one's weighted sums, not yet bent."""
-    layers: list[nn.Module] = [nn.Linear(inputs, width)]
-    for _ in range(depth - 1):
-        layers += [nn.Hardswish(), nn.Linear(width, width)]
-    return nn.Sequential(*layers)
+        return torch.addmm(self.biases[slot], torch.tanh(read), self.heads[slot])
 
 
 def mlp(plant: LotSizing, simulator: LotSimulator, size: NetworkSize) -> LotPolicy:

@@ -1,0 +1,242 @@
+"""Lot sizing's published settings: PDPPO, PPO and the decomposition beside exact optima, bounds and rules.
+
+    HERENOW_CASE_DATA=... OMP_NUM_THREADS=1 python -m benchmarks.lot_sizing --jobs 2 --out DIR
+    python -m benchmarks.lot_sizing --collect DIR --write benchmarks/lot_sizing.md
+
+A cell is an instance, a setting and a seed (`15x5/half/1`); every cell is a process of its own with one thread, and
+leaves one JSON file in DIR, so that a run may be cut short, go on, and be spread over machines. `--only` is a regular
+expression on cells' names, `--list` shows them with what they take. Costs are means over fresh scenarios (random
+initial state, 100 periods) that no training has seen, the same for every cell of an instance, with standard errors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.registry import problem
+from solvers.core import Callbacks, TrainRequest
+from solvers.evaluation import compare, estimate
+from solvers.registry import solver
+from tests.models.published_plants import published
+
+SEED = 987_654  # of the scenarios: no training stream starts from it
+SCENARIOS = 16_384
+STEPS = 400_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """A published setting, and what is known of it [money a scenario]."""
+
+    file: str
+    optimum: float | None = None  # exact, by value iteration
+    bound: float | None = None  # on every policy's cost
+    known: str = ""  # rules, programs and published code, as measured elsewhere
+    target: float | None = None  # what PDPPO should cost at most
+    weight: float = 1.0  # CPU time of a step, of one of 15 × 5
+
+
+CASES = {
+    "2x1": Case("2items_VI_binomial_1", 392.3329, 365.67, "rolling MILP +1.8 %", 392.3329 * 1.0015, 0.6),
+    "4x2": Case("4items_2machines", 336.7856, 299.0, "rolling MILP +6.9 %; published PDPPO 803", 336.7856 * 1.005, 0.7),
+    "10x5": Case("10items_5machines", None, 634.65, "Lagrangian policy 740", 735.0, 0.9),
+    "15x5": Case(
+        "15items_5machines_t100_i100", None, 1379.4, "rolling MILP 1,665; static 2,112; published PDPPO 4,341", 1585.0
+    ),
+    "20x10": Case("20items_10machines_t100_i100", None, None, "static 1,836; published PDPPO 4,601", 1836.0, 1.8),
+    "25x10": Case("25items_10machines_t100_i100", None, None, "hysteresis 3,096; static 5,269", 3096.0, 2.2),
+    "25x15": Case("25items_15machines_t100_i100", None, None, "static 2,325; published PDPPO 7,205", 2325.0, 3.0),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A solver with a configuration; `steps` stages are simulated in training."""
+
+    title: str
+    solver: str = "pdppo"
+    steps: int = STEPS
+    config: dict[str, Any] = field(default_factory=dict)
+    cases: tuple[str, ...] = tuple(CASES)
+    seeds: tuple[int, ...] = (1, 2, 3)
+    seconds: float = 35.0  # CPU, on 15 × 5
+
+
+SMALL, LARGE = ("2x1", "4x2", "10x5", "15x5"), ("20x10", "25x10", "25x15")
+SETTINGS = {
+    "half": Setting("PDPPO, half steps"),
+    "plain": Setting("PPO (the same file)", config={"advantage": "plain"}, cases=SMALL, seconds=26.0),
+    "plain_longer": Setting(
+        "PPO, as much time as half steps", steps=530_000, config={"advantage": "plain"}, cases=SMALL, seconds=35.0
+    ),
+    "maximum": Setting("PDPPO, published maximum", config={"advantage": "maximum"}, cases=SMALL),
+    "long": Setting("PDPPO, half steps, 3 million steps", steps=3_000_000, seconds=260.0),
+    "lagrangian": Setting("Lagrangian look-ahead", "lagrangian", 0, seeds=(1,), seconds=60.0),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One process' work."""
+
+    case: str
+    setting: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What `--only` is matched with."""
+        return f"{self.case}/{self.setting}/{self.seed}"
+
+    @property
+    def seconds(self) -> float:
+        """CPU seconds it takes, about."""
+        return SETTINGS[self.setting].seconds * CASES[self.case].weight + 15
+
+    def file(self, folder: Path) -> Path:
+        """Where its result lies."""
+        return folder / f"{self.case}-{self.setting}-{self.seed}.json"
+
+
+def cells(only: str) -> list[Cell]:
+    """The cells whose names match."""
+    every = [Cell(case, name, seed) for name, one in SETTINGS.items() for case in one.cases for seed in one.seeds]
+    return [cell for cell in every if re.search(only, cell.name)]
+
+
+def run(cell: Cell) -> dict[str, Any]:
+    """Train and judge one cell."""
+    lot_sizing, setting = problem("lot_sizing"), SETTINGS[cell.setting]
+    instance = published(Path(os.environ["HERENOW_CASE_DATA"]) / "lot_sizing" / f"{CASES[cell.case].file}.json")
+    chosen = solver(setting.solver)
+    config = dict(setting.config)
+    if setting.solver == "pdppo":
+        size = config.get("scenarios", 128) * config.get("stages", 32)
+        config["iterations"] = setting.steps // size
+        config["validation_every"] = max(config["iterations"] // 20, 1)
+    request = TrainRequest(lot_sizing, instance, chosen.config(**config), cell.seed)
+    started = time.process_time()
+    result = chosen.train(request, Callbacks())  # type: ignore[misc]
+    seconds = time.process_time() - started
+    sample = compare(lot_sizing.simulator(instance), {"own": result.policy}, SEED, SCENARIOS)["own"]
+    cost, error = estimate(sample.total)
+    return {
+        "cell": cell.name,
+        "cost": cost,
+        "standard_error": error,
+        "components": {name: value / sample.count for name, value in sample.components.items()},
+        "cpu_seconds": seconds,
+        "steps": setting.steps,
+        "bound": bound_of(result),
+        "machine": platform.machine(),
+        "torch": torch.__version__,
+    }
+
+
+def bound_of(result: Any) -> float | None:
+    """A bound on a scenario's cost [money], if training found one."""
+    found = getattr(result, "bound", None)
+    return None if found is None else found.value_per_stage * 100
+
+
+def spread_out(wanted: list[Cell], folder: Path, jobs: int) -> None:
+    """Every cell in a process of its own, `jobs` at a time, the longest first; what is there already is kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    todo = sorted((cell for cell in wanted if not cell.file(folder).exists()), key=lambda cell: -cell.seconds)
+
+    def one(cell: Cell) -> None:
+        command = [sys.executable, "-m", "benchmarks.lot_sizing", "--cell", cell.name, "--out", str(folder)]
+        done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+        print(done.stdout.strip() if done.returncode == 0 else f"{cell.name} failed: {done.stderr[-2000:]}", flush=True)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(one, todo))
+
+
+def table(folder: Path) -> Iterator[str]:
+    """The measured figures beside the known ones."""
+    found = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
+    yield "| instance | setting | cost by seed | ± | mean beside the optimum or bound | wanted | CPU s | steps/s |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for name, case in CASES.items():
+        bounds = [row["bound"] for row in found if row["cell"].startswith(f"{name}/") and row["bound"]]
+        for setting, own in SETTINGS.items():
+            rows = [row for row in found if row["cell"].rsplit("/", 1)[0] == f"{name}/{setting}"]
+            if rows:
+                yield _line(name, case, own, rows, max(bounds, default=case.bound))
+        yield f"| {name} | *known:* {case.known} | | | {_known(case, max(bounds, default=case.bound))} | | | |"
+
+
+def _line(name: str, case: Case, setting: Setting, rows: list[dict[str, Any]], bound: float | None) -> str:
+    costs = [row["cost"] for row in rows]
+    mean, reference = sum(costs) / len(costs), case.optimum or bound
+    beside = f"{100 * (mean / reference - 1):+.2f} %" if reference else ""
+    wanted = f"≤ {case.target:,.1f}" if case.target and setting.solver == "pdppo" else ""
+    seconds = sum(row["cpu_seconds"] for row in rows) / len(rows)
+    rate = f"{setting.steps / seconds:,.0f}" if setting.steps else ""
+    error = max(row["standard_error"] for row in rows)
+    shown = ", ".join(f"{cost:,.2f}" for cost in costs)
+    return f"| {name} | {setting.title} | {shown} | {error:.2f} | {beside} | {wanted} | {seconds:,.0f} | {rate} |"
+
+
+def _known(case: Case, bound: float | None) -> str:
+    return f"optimum {case.optimum:,.2f}" if case.optimum else f"bound {bound:,.1f}" if bound else ""
+
+
+def main() -> None:
+    """Run cells, or collect them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="regular expression on cells' names")
+    parser.add_argument("--list", action="store_true", help="show the cells and the CPU seconds each takes, about")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("lot-sizing-cells"))
+    parser.add_argument("--cell", help="run this one cell here")
+    parser.add_argument("--collect", type=Path, help="print the table of a folder of cells")
+    parser.add_argument("--write", type=Path, help="write the table to a file")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.collect:
+        lines = "\n".join(table(arguments.collect))
+        print(lines)
+        if arguments.write:
+            arguments.write.write_text(HEAD + lines + "\n")
+    elif arguments.cell:
+        cell = next(cell for cell in cells("") if cell.name == arguments.cell)
+        result = run(cell)
+        cell.file(arguments.out).write_text(json.dumps(result, indent=1))
+        print(
+            f"{cell.name}: {result['cost']:.2f} ± {result['standard_error']:.2f} in {result['cpu_seconds']:.0f} CPU s"
+        )
+    elif arguments.list:
+        wanted = cells(arguments.only)
+        for cell in wanted:
+            print(f"{cell.name}  {cell.seconds:.0f} s")
+        print(f"{len(wanted)} cells, {sum(cell.seconds for cell in wanted):,.0f} CPU seconds")
+    else:
+        spread_out(cells(arguments.only), arguments.out, arguments.jobs)
+
+
+HEAD = """# Lot sizing: the published settings
+
+Made by `python -m benchmarks.lot_sizing`, one process and thread a cell; `--collect` makes this table. Costs of a
+scenario of 100 periods from a random state, on 16,384 fresh scenarios, the same for all cells of an instance; ± is the
+standard error of one mean.
+
+"""
+
+if __name__ == "__main__":
+    main()
