@@ -8,7 +8,7 @@ from models.lot_sizing.examples import EXAMPLES
 from models.lot_sizing.instance import LotSizing
 
 _ROOM = "models.lot_sizing"
-_RULES = f"{_ROOM}.policies"
+_POLICIES = f"{_ROOM}.policies"
 
 PROBLEM = Problem(
     name="lot_sizing",
@@ -18,25 +18,27 @@ PROBLEM = Problem(
     traits=Traits(differentiable=False, discrete_decisions=True, has_program=False, convex=False),
     simulator=lazy(f"{_ROOM}.simulator:LotSimulator"),
     families=(
-        PolicyFamily("mlp", "Perceptron, a head for every machine", "learned", lazy(f"{_ROOM}.policy:mlp")),
-        PolicyFamily("sequential", "Perceptron, machine after machine", "learned", lazy(f"{_ROOM}.policy:sequential")),
-        PolicyFamily("hysteresis", "Hysteresis", "rule", lazy(f"{_RULES}.hysteresis:hysteresis"), tuning="search"),
+        PolicyFamily("mlp", "Perceptron, a head for every machine", "learned", lazy(f"{_POLICIES}.learned:mlp")),
+        PolicyFamily(
+            "sequential", "Perceptron, machine after machine", "learned", lazy(f"{_POLICIES}.learned:sequential")
+        ),
+        PolicyFamily("hysteresis", "Hysteresis", "rule", lazy(f"{_POLICIES}.hysteresis:hysteresis"), tuning="search"),
         PolicyFamily(
             "reorder_levels",
             "Reorder levels (s, S) by item",
             "rule",
-            lazy(f"{_RULES}.hysteresis:reorder_levels"),
+            lazy(f"{_POLICIES}.hysteresis:reorder_levels"),
             tuning="search",
         ),
-        PolicyFamily("run_out", "What runs out first", "rule", lazy(f"{_RULES}.run_out:run_out"), tuning="search"),
+        PolicyFamily("run_out", "What runs out first", "rule", lazy(f"{_POLICIES}.run_out:run_out"), tuning="search"),
         PolicyFamily(
-            "static", "A machine for an item, for ever", "rule", lazy(f"{_RULES}.static:static"), tuning="none"
+            "static", "A machine for an item, for ever", "rule", lazy(f"{_POLICIES}.static:static"), tuning="none"
         ),
-        PolicyFamily("idle", "Make nothing", "rule", lazy(f"{_RULES}.static:idle"), tuning="none"),
+        PolicyFamily("idle", "Make nothing", "rule", lazy(f"{_POLICIES}.static:idle"), tuning="none"),
     ),
     default_family=lambda plant: "mlp",
     view=lazy(f"{_ROOM}.view:LotView"),
     examples=EXAMPLES,
-    values=lazy(f"{_ROOM}.values:critics"),
+    values=lazy(f"{_POLICIES}.critics:critics"),
     units={"inventory": "units", "production": "units/period", "cost": "money"},
 )
