@@ -38,8 +38,14 @@ class ScenarioTree:
     """Stages joined along a tree of outcomes: one program, and where its first decision and its noise lie."""
 
     program: LinearProgram
-    first: Indices  # (n of the first stage,) its columns in the first scenario: the shared decisions are among them
+    columns: tuple[Indices, ...]  # by depth, (node, n of that stage): where each node's columns lie, shared ones alike
     paths: tuple[Indices, ...]  # by depth, the scenario from which each node takes its noise
+
+    @property
+    def first(self) -> Indices:
+        """(n of the first stage,) its columns in the first scenario: the shared decisions are among them."""
+        columns: Indices = self.columns[0][0]
+        return columns
 
     @property
     def scenarios(self) -> int:
@@ -158,15 +164,16 @@ class _Tree:
         """The tree as one program."""
         incoming = [self.num_columns + np.arange(self.num_states)]
         parts: list[_Part] = []
+        columns: list[Indices] = []
         for depth, stage in enumerate(self.stages):
             chance = weights[depth] * chances.reshape(self.counts[depth], -1).sum(1)
             placed = self._place(depth, stage, incoming, chance)
             incoming = [part.placed[stage.outgoing] for part in placed]
+            columns.append(np.stack([part.placed[: len(stage.columns)] for part in placed]))
             parts += placed
         leaves = self.counts[-1]
-        first = parts[0].placed[: len(self.stages[0].columns)]
         paths = tuple(np.arange(0, leaves, leaves // count) for count in self.counts)
-        return ScenarioTree(self._program(parts, np.concatenate(incoming)), first, paths)
+        return ScenarioTree(self._program(parts, np.concatenate(incoming)), tuple(columns), paths)
 
     def _place(self, depth: int, stage: LinearProgram, incoming: Sequence[Indices], chance: Vector) -> list[_Part]:
         shared, groups, nodes = self.here[depth], self.groups[depth], int(self.counts[depth])

@@ -68,6 +68,15 @@ class Optimum:
     value: float  # [money] cost of the best columns found; +inf if infeasible, nan if none were found
     bound: float  # [money] proven lower bound on the least cost; `value` at a linear optimum, −inf if nothing is proven
 
+    @property
+    def gap(self) -> float:
+        """How far the best columns may be above the least cost, relative to their own: 0 if proven, inf if unknown."""
+        if self.status == "optimal" and self.value == self.bound:
+            return 0.0
+        if not (np.isfinite(self.value) and np.isfinite(self.bound)):
+            return np.inf
+        return max(self.value - self.bound, 0.0) / max(abs(self.value), 1e-9)
+
     def require(self, purpose: str) -> Optimum:
         """This, if it is optimal; else `InnerSolveError` naming the purpose."""
         if self.status != "optimal":
@@ -102,7 +111,7 @@ class HotProgram:
 
     def __init__(self, program: LinearProgram, mip_gap: float = 1e-6) -> None:
         self.program = program
-        self._mixed = program.is_mixed_integer
+        self._mixed, self._whole = program.is_mixed_integer, program.integer
         self.tally = Tally()
         self._highs = _Quiet()
         for name, option in {"threads": 1, "mip_rel_gap": mip_gap, **_DEFAULTS}.items():
@@ -278,6 +287,19 @@ class HotProgram:
         """
         self.forget()  # its random numbers and edge weights count too
         self._check(self._highs.setBasis(basis), "start from a basis")
+
+    def start_near(self, columns: Vector) -> None:
+        """Offer columns (n,) to the next solve of a mixed-integer program as its first plan.
+
+        Only the whole-number ones are taken, rounded; HiGHS finds the best of the others beside them. Where nothing
+        fits beside them, they are passed over.
+        """
+        if columns.shape != self._whole.shape:
+            raise ValueError(f"columns have shape {columns.shape}, need {self._whole.shape}")
+        places = np.flatnonzero(self._whole).astype(np.int32)
+        self.forget()
+        offered = np.clip(np.round(columns), self.program.lower, self.program.upper)[places]
+        self._check(self._highs.setSolution(len(places), places, offered), "take a first plan")
 
     def _duals(self) -> highspy.HighsSolution:
         answer: highspy.HighsSolution = self._highs.getSolution()

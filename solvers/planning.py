@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,7 +21,7 @@ from solvers.core import InnerSolveError
 
 if TYPE_CHECKING:
     from models.program import LinearProgram, Program, ScenarioTree, Vector
-    from solvers.highs import Basis, HotProgram
+    from solvers.highs import Basis, HotProgram, Optimum
     from solvers.rolling_horizon import RollingConfig
 
 KEPT_PROGRAMS = 4  # held by the solver; a horizon that ends has another one for every stage near its end
@@ -41,7 +41,36 @@ class _Prepared:
     covered: list[int]
     programs: list[LinearProgram]  # of the stages covered, and what prices the end if it is reached
     noise: Vector  # (all nodes' m,)
-    basis: Basis | None  # None for whole numbers, which start afresh
+    basis: Basis | None  # None for whole numbers, which start afresh or from another plan
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan's columns, and the programs of the stages it covers."""
+
+    columns: Vector  # (n of the whole program,)
+    tree: ScenarioTree
+    programs: list[LinearProgram]
+
+
+@dataclass
+class PlanTally:
+    """How plans in whole numbers ended."""
+
+    made: int = 0
+    out_of_time: int = 0  # carried out although better ones may exist
+    largest_gap: float = 0.0  # of those, relative to the plan's cost
+
+    def count(self, found: Optimum) -> None:
+        """One more plan."""
+        self.made += 1
+        self.out_of_time += found.status != "optimal"
+        self.largest_gap = max(self.largest_gap, found.gap)
+
+    def document(self) -> dict[str, Any]:
+        """The tally as JSON."""
+        gap = round(self.largest_gap, 6) if np.isfinite(self.largest_gap) else None
+        return {"made": self.made, "out_of_time": self.out_of_time, "largest_gap": gap}
 
 
 @dataclass(frozen=True)
@@ -68,7 +97,10 @@ class Planner:
         self.scenarios: int | None = getattr(config, "scenarios", None)
         self.committed: int | None = getattr(config, "committed", None)
         self.quantile: float | None = getattr(config, "quantile", None)
+        self.branching: list[int] | None = getattr(config, "branching", None)
         self.look_ahead = config.look_ahead or self.face.lookahead
+        self.tally = PlanTally()
+        self._relaxed: dict[int, tuple[LinearProgram, LinearProgram]] = {}  # by the program they are relaxed from
         self._passed: OrderedDict[tuple[int, ...], _Passed] = OrderedDict()
         self._prepared: OrderedDict[tuple[int, int], _Prepared] = OrderedDict()
 
@@ -78,12 +110,24 @@ class Planner:
         Raises:
             InnerSolveError: a plan does not exist, or was not found in time.
         """
+        return np.stack([plan.columns[plan.tree.first] for plan in self.plans(states, stage, seed)])
+
+    def plans(self, states: Vector, stage: int, seed: int, before: Sequence[Plan | None] = ()) -> list[Plan]:
+        """Whole plans made in `stage` from each state (batch, k).
+
+        Plans made a stage `before`, one for each row, are where the search for whole numbers starts.
+
+        Raises:
+            InnerSolveError: a plan does not exist, or was not found in time.
+        """
         ready = self._prepare(stage, seed)
         tree, hot = self._pass(ready.covered, ready.programs)
-        found = np.empty((len(states), len(tree.first)))
+        found = []
         for row, state in enumerate(states):
-            self._solve(hot, ready, state, f"stage {stage}, row {row}")
-            found[row] = hot.columns()[tree.first]
+            last = before[row] if before else None
+            start = None if last is None else _moved_up(last, tree, ready.programs)
+            self._solve(hot, ready, state, f"stage {stage}, row {row}", start)
+            found.append(Plan(hot.columns(), tree, ready.programs))
         return found
 
     def prices(self, state: Vector, stage: int, seed: int) -> dict[str, float]:
@@ -97,11 +141,17 @@ class Planner:
         self._solve(hot, ready, state, f"stage {stage}")
         return dict(zip(tree.program.states, hot.state_prices().tolist(), strict=True))
 
-    def _solve(self, hot: HotProgram, ready: _Prepared, state: Vector, where: str) -> None:
+    def _solve(self, hot: HotProgram, ready: _Prepared, state: Vector, where: str, start: Vector | None = None) -> None:
         if ready.basis is not None:
             hot.start_from(ready.basis)
         hot.set_data(state, ready.noise)
+        if ready.basis is None:
+            hot.forget()
+            if start is not None:
+                hot.start_near(start)
         found = hot.solve(self.config.seconds_per_plan)
+        if hot.program.is_mixed_integer:
+            self.tally.count(found)
         enough = found.status == "time_limit" and hot.program.is_mixed_integer and hot.has_columns
         if found.status != "optimal" and not enough:
             raise InnerSolveError(
@@ -113,6 +163,8 @@ class Planner:
 
     def _prepared_now(self, stage: int, seed: int) -> _Prepared:
         covered, programs = self.face.window(stage, self.look_ahead)
+        whole = self.config.whole_stages or len(programs)
+        programs = [program if place < whole else self._relax(program) for place, program in enumerate(programs)]
         tree, hot = self._pass(covered, programs)
         futures = self.futures(covered, seed, stage)
         futures += [np.zeros((tree.scenarios, len(program.noises))) for program in programs[len(covered) :]]
@@ -124,6 +176,13 @@ class Planner:
         self._solve(hot, bare, self.face.state_vector(start)[0], f"stage {stage}, from the initial state")
         return replace(bare, basis=hot.basis())
 
+    def _relax(self, program: LinearProgram) -> LinearProgram:
+        """The program without integrality, the same object for the same program."""
+        if not program.is_mixed_integer:
+            return program
+        # The original is held too, so that no other can take its place in memory.
+        return self._relaxed.setdefault(id(program), (program, program.relaxed()))[1]
+
     def _pass(self, covered: list[int], programs: list[LinearProgram]) -> tuple[ScenarioTree, HotProgram]:
         """The program of these stages, passed to the solver; stages that are alike share it."""
         alike = tuple(id(program) for program in programs)
@@ -131,21 +190,25 @@ class Planner:
         return passed.tree, passed.hot
 
     def _passed_now(self, covered: list[int], programs: list[LinearProgram]) -> _Passed:
-        from models.program import two_stage
+        from models.program import scenario_tree, two_stage
         from solvers.highs import HotProgram
 
         weights = self.simulator.discount ** np.arange(len(programs), dtype=np.float64)
         here = [self.face.here_and_now(s) for s in covered] + [_NONE] * (len(programs) - len(covered))
-        tree = two_stage(programs, weights, here, self.scenarios or 1, committed=self.committed or len(programs))
+        if self.branching is not None:
+            tree = scenario_tree(programs, weights, here, _branches(self.branching, len(programs)))
+        else:
+            tree = two_stage(programs, weights, here, self.scenarios or 1, committed=self.committed or len(programs))
         return _Passed(programs, tree, HotProgram(tree.program, mip_gap=self.config.mip_gap))
 
     def futures(self, covered: list[int], seed: int, stage: int) -> list[Vector]:
         """What plans are made for: per stage covered the noise (K, m), a function of seed and stage."""
-        if self.scenarios is None and self.quantile is None:
+        leaves = int(np.prod(_branches(self.branching, len(covered)))) if self.branching is not None else self.scenarios
+        if leaves is None and self.quantile is None:
             mean = self.simulator.expected(1)
             return [self.face.noise_vector(mean, s) for s in covered]
         generator = torch.Generator().manual_seed((seed + 0x9E3779B1 * (stage + 1)) % (1 << 53))
-        drawn = SAMPLED_PATHS if self.scenarios is None else STRATUM * self.scenarios
+        drawn = SAMPLED_PATHS if leaves is None else STRATUM * leaves
         sample = self.simulator.sample(drawn, generator)
         paths = []
         for place, own in enumerate(covered):
@@ -153,12 +216,14 @@ class Planner:
             # A stage that comes again past the horizon brings noise of its own.
             again = own in covered[:place]
             paths.append(path[torch.randperm(drawn, generator=generator).numpy()] if again else path)
-        if self.scenarios is None:
+        if leaves is None:
             return _running_quantile(paths, self.quantile or 0.5)
+        if self.branching is not None:
+            return _outcomes(paths, _branches(self.branching, len(paths)), generator)
         running = np.cumsum([path.sum(1) for path in paths], axis=0).sum(0)
         order = np.argsort(running, kind="stable")
-        within = torch.randint(STRATUM, (self.scenarios,), generator=generator).numpy()
-        chosen = order[np.arange(self.scenarios) * STRATUM + within]
+        within = torch.randint(STRATUM, (leaves,), generator=generator).numpy()
+        chosen = order[np.arange(leaves) * STRATUM + within]
         return [path[chosen] for path in paths]
 
 
@@ -178,11 +243,51 @@ def _running_quantile(paths: list[Vector], level: float) -> list[Vector]:
     return list(np.diff(totals, axis=0, prepend=0.0)[:, None])
 
 
+def _branches(branching: Sequence[int], stages: int) -> list[int]:
+    """Outcomes per node in every stage of a plan: as configured, then one."""
+    return [*branching, *[1] * stages][:stages]
+
+
+def _outcomes(paths: list[Vector], branches: Sequence[int], generator: torch.Generator) -> list[Vector]:
+    """Sampled paths (drawn, m) per stage → what each leaf meets there (leaf, m), alike for leaves that share a node.
+
+    Where a node branches, the paths that pass through it are sorted by the sum of the stage's noise and cut into equal
+    parts; one path of each part, drawn by chance, gives the branch its outcome.
+    """
+    groups = [np.arange(len(paths[0]))]
+    leaves = int(np.prod(branches))
+    found = []
+    for path, branch in zip(paths, branches, strict=True):
+        groups = [
+            part
+            for group in groups
+            for part in np.array_split(group[np.argsort(path[group].sum(1), kind="stable")], branch)
+        ]
+        within = torch.rand(len(groups), generator=generator).numpy()
+        chosen = [group[int(share * len(group))] for group, share in zip(groups, within, strict=True)]
+        found.append(np.repeat(path[chosen], leaves // len(groups), axis=0))
+    return found
+
+
+def _moved_up(plan: Plan, tree: ScenarioTree, programs: list[LinearProgram]) -> Vector | None:
+    """Where a plan made a stage before stands now: its later stages, the last one twice; None if stages differ."""
+    start = np.zeros(len(tree.program.columns))
+    for depth, places in enumerate(tree.columns):
+        old = min(depth + 1, len(plan.tree.columns) - 1)
+        from_nodes = plan.tree.columns[old]
+        if programs[depth].columns != plan.programs[old].columns:
+            return None
+        nodes = np.arange(len(places)) * len(from_nodes) // len(places)
+        start[places] = plan.columns[from_nodes[nodes]]
+    return start
+
+
 class RollingPolicy(Policy[Any, Any]):
     """Decides by a plan made for the state at hand.
 
     Thread-safe: plans are made one at a time. A decision is a function of state, stage and seed alone (in whole
-    numbers up to `mip_gap`, and only while `seconds_per_plan` is not reached).
+    numbers only while `seconds_per_plan` is not reached). With `start_from_previous` it also depends, within `mip_gap`,
+    on the plan that was made for the same row a stage before.
     """
 
     seed: torch.Tensor
@@ -191,9 +296,10 @@ class RollingPolicy(Policy[Any, Any]):
         super().__init__()
         self.register_buffer("seed", torch.zeros((), dtype=torch.int64))
         self.problem, self.instance, self.config = problem, instance, config
-        self.name = "rolling_deterministic" if getattr(config, "scenarios", None) is None else "rolling_two_stage"
+        self.name = config.policy_name
         self._lock = threading.Lock()
         self._planner: Planner | None = None
+        self._last: tuple[int, list[Plan]] | None = None  # the stage of the last plans, if all rows were at one
         # Kept out of the module tree: the dynamics are not weights.
         self._simulators: dict[torch.dtype, Simulator[Any, Any, Any, Any]] = {}
 
@@ -204,7 +310,10 @@ class RollingPolicy(Policy[Any, Any]):
             planner = self._ready()
             vectors = planner.face.state_vector(state)
             rows = [np.flatnonzero(stages == own) for own in np.unique(stages)]
-            found = [planner.plan(vectors[own], int(stages[own[0]]), seed) for own in rows]
+            if len(rows) == 1 and self.config.start_from_previous:
+                found = [self._go_on(planner, vectors, int(stages[0]), seed)]
+            else:
+                found = [planner.plan(vectors[own], int(stages[own[0]]), seed) for own in rows]
         columns = np.concatenate(found)[np.argsort(np.concatenate(rows))]
         decision = planner.face.decision(columns, int(stages[0]))
         like = next(iter(vars(state).values()))
@@ -213,6 +322,14 @@ class RollingPolicy(Policy[Any, Any]):
     def forward(self, state: Any, stage: Stage) -> Any:
         like = next(iter(vars(state).values()))
         return self._dynamics(like.dtype).repair(state, self.propose(state, stage), stage)
+
+    def _go_on(self, planner: Planner, states: Vector, stage: int, seed: int) -> Vector:
+        """First decisions (batch, n), the search for each started from the plan of the same row a stage before."""
+        last = self._last
+        goes_on = last is not None and last[0] + 1 == stage and len(last[1]) == len(states)
+        plans = planner.plans(states, stage, seed, last[1] if last is not None and goes_on else ())
+        self._last = stage, plans
+        return np.stack([plan.columns[plan.tree.first] for plan in plans])
 
     def prices(self, state: Any, stage: int) -> list[dict[str, float]]:
         """Shadow prices of each row's state: what one more unit of each entry adds to the plan's cost [money/unit]."""
@@ -226,7 +343,10 @@ class RollingPolicy(Policy[Any, Any]):
         futures: dict[str, Any] = {"scenarios": planner.scenarios} if planner.scenarios else {"demand": "mean"}
         if planner.quantile is not None:
             futures = {"demand": f"quantile {planner.quantile:g} of running totals"}
-        return {"look_ahead": planner.look_ahead, **futures, "relaxes": list(planner.face.relaxes)}
+        if planner.branching is not None:
+            futures = {"branching": planner.branching}
+        whole = {"plans": planner.tally.document()} if planner.tally.made else {}
+        return {"look_ahead": planner.look_ahead, **futures, "relaxes": list(planner.face.relaxes), **whole}
 
     def _ready(self) -> Planner:
         if self._planner is None:

@@ -13,7 +13,7 @@ from solvers.core import Solver
 from solvers.hdpo import HDPO
 from solvers.information_relaxation import INFORMATION_RELAXATION
 from solvers.pdppo import PDPPO
-from solvers.rolling_horizon import ROLLING_DETERMINISTIC, ROLLING_TWO_STAGE
+from solvers.rolling_horizon import ROLLING_DETERMINISTIC, ROLLING_SCENARIO_TREE, ROLLING_TWO_STAGE
 from solvers.sddp import SDDP
 from solvers.search import CROSS_ENTROPY
 
@@ -24,6 +24,7 @@ _SOLVERS: dict[str, Solver] = {
         PDPPO,
         ROLLING_DETERMINISTIC,
         ROLLING_TWO_STAGE,
+        ROLLING_SCENARIO_TREE,
         SDDP,
         BOUND,
         CROSS_ENTROPY,
