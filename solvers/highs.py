@@ -127,6 +127,7 @@ class HotProgram:
         self._data_cost = np.concatenate([program.state_cost, program.noise_cost])
         self._lower = program.row_lower[self._touched]
         self._upper = program.row_upper[self._touched]
+        self._column_bounds = program.lower.copy(), program.upper.copy()
         self._offset = program.constant
 
     def set_data(self, state: Vector, noise: Vector) -> None:
@@ -147,6 +148,7 @@ class HotProgram:
 
     def set_column_bounds(self, columns: npt.NDArray[np.int32], lower: Vector, upper: Vector) -> None:
         """Replace the bounds of some columns."""
+        self._column_bounds[0][columns], self._column_bounds[1][columns] = lower, upper
         self._check(self._highs.changeColsBounds(len(columns), columns, lower, upper), "change column bounds")
 
     def set_costs(self, columns: npt.NDArray[np.int32], cost: Vector) -> None:
@@ -288,18 +290,27 @@ class HotProgram:
         self.forget()  # its random numbers and edge weights count too
         self._check(self._highs.setBasis(basis), "start from a basis")
 
-    def start_near(self, columns: Vector) -> None:
-        """Offer columns (n,) to the next solve of a mixed-integer program as its first plan.
+    def start_near(self, columns: Vector, time_limit: float | None = None) -> bool:
+        """Offer columns (n,) to the next solve of a mixed-integer program as its first plan; whether they were taken.
 
-        Only the whole-number ones are taken, rounded; HiGHS finds the best of the others beside them. Where nothing
-        fits beside them, they are passed over.
+        Only the whole-number ones are looked at, rounded: the best of the others beside them are found here, in at most
+        `time_limit` seconds. (HiGHS would do that itself, but by a linear program whose time it counts over the life of
+        the object.) Where nothing fits beside them, the next solve starts afresh.
         """
         if columns.shape != self._whole.shape:
             raise ValueError(f"columns have shape {columns.shape}, need {self._whole.shape}")
         places = np.flatnonzero(self._whole).astype(np.int32)
+        lower, upper = self._column_bounds[0][places], self._column_bounds[1][places]
+        fixed = np.clip(np.round(columns[places]), lower, upper)
+        self._check(self._highs.changeColsBounds(len(places), places, fixed, fixed), "fix a first plan")
         self.forget()
-        offered = np.clip(np.round(columns), self.program.lower, self.program.upper)[places]
-        self._check(self._highs.setSolution(len(places), places, offered), "take a first plan")
+        self._run(time.perf_counter(), time_limit)
+        plan = self._highs.getSolution() if self.has_columns else None
+        self._check(self._highs.changeColsBounds(len(places), places, lower, upper), "free a first plan")
+        self.forget()
+        if plan is not None:
+            self._check(self._highs.setSolution(plan), "take a first plan")
+        return plan is not None
 
     def _duals(self) -> highspy.HighsSolution:
         answer: highspy.HighsSolution = self._highs.getSolution()

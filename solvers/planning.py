@@ -148,7 +148,7 @@ class Planner:
         if ready.basis is None:
             hot.forget()
             if start is not None:
-                hot.start_near(start)
+                hot.start_near(start, self.config.seconds_per_plan)
         found = hot.solve(self.config.seconds_per_plan)
         if hot.program.is_mixed_integer:
             self.tally.count(found)

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from models.program import LinearProgram, MultistageProgram, compile_stage
 from solvers.core import InnerSolveError
-from solvers.highs import HotProgram
+from solvers.highs import HotProgram, Optimum
 from tests.models.reservoir import ReservoirProgram, reservoir_stage
 
 
@@ -52,6 +52,15 @@ def hard_split(items: int = 40, rows: int = 5) -> LinearProgram:
     m.split = pyo.Constraint(range(rows), rule=split)
     m.cost = pyo.Objective(expr=sum(m.miss.values()))
     return compile_stage(m, m.need.values(), [], [])
+
+
+def exactly_one() -> LinearProgram:
+    """Take one of two, the first of which is cheaper."""
+    m = pyo.ConcreteModel()
+    m.take = pyo.Var(range(2), domain=pyo.Binary)
+    m.one = pyo.Constraint(expr=m.take[0] + m.take[1] == 1)
+    m.cost = pyo.Objective(expr=m.take[0] + 2 * m.take[1])
+    return compile_stage(m, [], [], [])
 
 
 HALVES = np.array([990.0, 991.0, 989.0, 992.0, 988.0])
@@ -205,6 +214,44 @@ def test_a_mixed_integer_optimum_has_columns_and_a_bound_but_no_duals() -> None:
     relaxed = HotProgram(hot.program.relaxed())
     relaxed.set_data(np.array([150.0, 130.0]), NOTHING)
     assert relaxed.solve().value <= found.value + 1e-9
+
+
+def test_the_gap_is_what_is_not_proven() -> None:
+    hot = HotProgram(hard_split())
+    hot.set_data(HALVES, NOTHING)
+    found = hot.solve(time_limit=0.3)
+    assert found.gap == pytest.approx((found.value - found.bound) / found.value)
+    assert found.gap > 0
+    small = HotProgram(hard_split(items=6, rows=1))
+    small.set_data(np.array([100.0]), NOTHING)
+    assert small.solve().gap == pytest.approx(0.0, abs=1e-6)
+    assert Optimum("time_limit", np.nan, 3.0).gap == np.inf
+
+
+def test_a_first_plan_is_at_least_kept() -> None:
+    hot = HotProgram(hard_split())
+    hot.set_data(HALVES, NOTHING)
+    known = hot.solve(time_limit=0.5)
+    columns = hot.columns()
+    columns[~hot.program.integer] = -1.0  # only whole-number columns are taken
+    assert hot.start_near(columns)
+    assert hot.solve(time_limit=0.2).value <= known.value + 1e-9
+    hot.set_data(np.zeros(5), NOTHING)  # the columns are free again
+    assert hot.solve().value == pytest.approx(0.0)
+
+
+def test_a_first_plan_that_does_not_fit_is_passed_over() -> None:
+    hot = HotProgram(hard_split(items=8, rows=2))
+    hot.set_data(np.array([150.0, 130.0]), NOTHING)
+    expected = hot.solve().value
+    assert not hot.start_near(np.full(len(hot.program.columns), 7.0))  # to take all is too much
+    assert hot.solve().value == pytest.approx(expected)
+    either = HotProgram(exactly_one())
+    either.set_data(NOTHING, NOTHING)
+    assert not either.start_near(np.ones(2))
+    assert either.solve().value == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="shape"):
+        hot.start_near(np.zeros(3))
 
 
 def test_a_long_solve_stops_when_asked() -> None:

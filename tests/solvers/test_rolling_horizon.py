@@ -24,13 +24,13 @@ from solvers.bounds import PERFECT_INFORMATION, perfect_information_values
 from solvers.core import Callbacks, InnerSolveError, Solver, TrainRequest
 from solvers.evaluation import Sample, ScenarioChunk, Scenarios, check_feasible, roll_out
 from solvers.planning import Planner, RollingPolicy
-from solvers.rolling_horizon import ROLLING_DETERMINISTIC, ROLLING_TWO_STAGE
+from solvers.rolling_horizon import ROLLING_DETERMINISTIC, ROLLING_SCENARIO_TREE, ROLLING_TWO_STAGE
 from solvers.serving import ServedPolicy
 from solvers.training import run_training
 from tests.solvers.test_bounds import spoiled
 
 QUIET = Callbacks()
-BOTH = [ROLLING_DETERMINISTIC, ROLLING_TWO_STAGE]
+EVERY = [ROLLING_DETERMINISTIC, ROLLING_TWO_STAGE, ROLLING_SCENARIO_TREE]
 MEAN, STD, LEVELS = 5.0, 1.6, math.sqrt(5)  # one store, lead time 4: demand of five periods
 
 
@@ -141,7 +141,7 @@ def _built(document: dict[str, Any]) -> tuple[Any, Any, Any]:
 # --- where the future is known, planning is hindsight -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("solver", BOTH, ids=lambda s: s.name)
+@pytest.mark.parametrize("solver", EVERY, ids=lambda s: s.name)
 def test_where_demand_is_certain_it_costs_what_hindsight_costs(solver: Solver) -> None:
     document = one_store([4.0], periods=8)
     policy = trained(document, solver)
@@ -232,12 +232,102 @@ def test_plans_in_lots_are_carried_out_whole_and_cost_no_more_than_the_gap_above
         state, _ = simulator.realize(post, simulator.expected(1), stage)
 
 
-@pytest.mark.parametrize("solver", BOTH, ids=lambda s: s.name)
+@pytest.mark.parametrize("solver", EVERY, ids=lambda s: s.name)
 def test_lots_under_uncertainty_stay_feasible(solver: Solver) -> None:
     document = in_lots()
     document["demand"] = {"process": "poisson", "nodes": {"shop": {"mean": 4.0}}}
     policy = trained(document, solver, **solver.quick)
     assert np.isfinite(simulated(document, policy, 3)).all()  # every decision is checked on the way
+
+
+def planner_of(document: dict[str, Any], solver: Solver, **config: Any) -> tuple[Planner, np.ndarray]:
+    net, simulator, _ = _built(document)
+    planner = Planner(PROBLEM, net, solver.config(**config))
+    return planner, planner.face.state_vector(simulator.initial(1, torch.Generator()))
+
+
+@pytest.mark.parametrize("solver", EVERY, ids=lambda s: s.name)
+def test_later_stages_may_be_planned_in_broken_numbers(solver: Solver) -> None:
+    whole, state = planner_of(in_lots(), solver, **solver.quick)
+    (full,) = whole.plans(state, 0, 1)
+    first, _ = planner_of(in_lots(), solver, whole_stages=1, **solver.quick)
+    (plan,) = first.plans(state, 0, 1)
+    depths = [plan.tree.program.integer[places].any() for places in plan.tree.columns]
+    assert depths == [True, False, False, False]
+    assert all(full.tree.program.integer[places].any() for places in full.tree.columns)
+    assert first.face.decision(plan.columns[plan.tree.first][None], 0).quantity % 5 == 0
+    assert plan.tree.program.cost @ plan.columns <= full.tree.program.cost @ full.columns + 1e-6
+
+
+def test_a_plan_starts_from_the_one_before_and_costs_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    from solvers.highs import HotProgram
+
+    offered: list[np.ndarray] = []
+    start_near = HotProgram.start_near
+
+    def listen(hot: HotProgram, columns: np.ndarray, time_limit: float | None = None) -> bool:
+        offered.append(columns)
+        return start_near(hot, columns, time_limit)
+
+    monkeypatch.setattr(HotProgram, "start_near", listen)
+    config = {"look_ahead": 3, "mip_gap": 1e-6}
+    fresh = trained(in_lots(), ROLLING_DETERMINISTIC, **config)
+    going_on = trained(in_lots(), ROLLING_DETERMINISTIC, start_from_previous=True, **config)
+    expected = simulated(in_lots(), fresh, 2)
+    assert not offered
+    np.testing.assert_allclose(simulated(in_lots(), going_on, 2), expected, atol=1e-4)
+    # Two rows in eight stages; the first has nothing before it.
+    assert len(offered) == 2 * 7
+    assert all(columns.any() for columns in offered)
+
+
+def test_how_plans_in_whole_numbers_ended_is_told() -> None:
+    policy = trained(in_lots(), ROLLING_DETERMINISTIC, look_ahead=3)
+    simulated(in_lots(), policy, 1)
+    plans = policy.describe()["plans"]
+    assert (plans["made"], plans["out_of_time"]) == (9, 0)  # one in training
+    assert plans["largest_gap"] <= 1e-3
+    assert "plans" not in trained(one_store([4.0]), ROLLING_DETERMINISTIC).describe()
+
+
+# --- trees of outcomes ------------------------------------------------------------------------------------------------
+
+
+def test_along_a_tree_what_is_not_yet_known_is_decided_once() -> None:
+    document = one_store([1.0, 4.0, 9.0, 6.0, 2.0, 7.0], periods=10)
+    planner, state = planner_of(document, ROLLING_SCENARIO_TREE, look_ahead=4, branching=[2, 3])
+    (plan,) = planner.plans(state, 0, 1)
+    nodes = [len(places) for places in plan.tree.columns]
+    assert nodes == [2, 6, 6, 6]
+    order = plan.tree.columns[1][:, 0]
+    assert len(set(order[:3])) == len(set(order[3:])) == 1  # one order for the three branches of a node
+    assert order[0] != order[3]
+    assert len(set(plan.tree.columns[2][:, 0])) == 6
+
+
+def test_outcomes_are_shared_by_the_leaves_of_a_node_and_drawn_from_the_noise() -> None:
+    document = one_store([1.0, 4.0, 9.0, 6.0, 2.0, 7.0], periods=10)
+    planner, _ = planner_of(document, ROLLING_SCENARIO_TREE, branching=[2, 3])
+    first, second, third = planner.futures([0, 1, 2], 5, 0)
+    assert [len(np.unique(own)) for own in (first, second)] == [2, 6] or len(np.unique(second)) <= 6
+    assert (first[:3] == first[0]).all()
+    assert (first[3:] == first[3]).all()
+    assert set(np.concatenate([first, second, third]).flatten()) <= {1.0, 4.0, 9.0, 6.0, 2.0, 7.0}
+    assert first[0] < first[3]  # cut into equal parts, least first
+    many = np.concatenate([planner.futures([0, 1, 2], seed, 0)[1] for seed in range(60)])
+    assert many.mean() == pytest.approx(29 / 6, abs=0.5)
+
+
+def test_where_all_branch_at_once_the_tree_is_the_two_stage_program_that_knows_its_future() -> None:
+    tree = levels(ROLLING_SCENARIO_TREE, 6, branching=[64], look_ahead=9)
+    foreseen = levels(ROLLING_TWO_STAGE, 6, scenarios=64, committed=1, look_ahead=9)
+    assert np.mean(tree) == pytest.approx(np.mean(foreseen), abs=1.5)
+    assert 22.0 < np.mean(tree) < OPTIMAL_LEVEL
+
+
+def test_a_tree_with_too_many_leaves_is_refused() -> None:
+    with pytest.raises(ValueError, match="more than 4096 scenarios"):
+        ROLLING_SCENARIO_TREE.config(branching=[64, 64, 2])
 
 
 # --- what a decision depends on ---------------------------------------------------------------------------------------
@@ -262,7 +352,7 @@ def _orders(simulator: Any, state: Any) -> Any:
     return Orders(torch.zeros(state.batch, len(simulator.layout.lanes)))
 
 
-@pytest.mark.parametrize("solver", BOTH, ids=lambda s: s.name)
+@pytest.mark.parametrize("solver", EVERY, ids=lambda s: s.name)
 def test_a_decision_depends_on_state_stage_and_seed_alone(solver: Solver) -> None:
     document = example("capacitated-two-suppliers")
     simulator, state = several_states(document)
@@ -316,11 +406,12 @@ def test_threads_get_the_answers_they_would_get_alone() -> None:
 # --- through the product ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("solver", BOTH, ids=lambda s: s.name)
+@pytest.mark.parametrize("solver", EVERY, ids=lambda s: s.name)
 def test_it_is_certified_stored_and_served_like_any_policy(solver: Solver, tmp_path: Path) -> None:
     document = one_store([1.0, 4.0, 9.0, 6.0, 2.0, 7.0])
     net = PROBLEM.parse(document)
-    request = TrainRequest(PROBLEM, net, solver.config(**solver.quick), 3)
+    config = solver.quick | ({"branching": [8, 4]} if solver is ROLLING_SCENARIO_TREE else {})
+    request = TrainRequest(PROBLEM, net, solver.config(**config), 3)
     artifact = run_training(solver, request, QUIET, job_seconds=2.0).artifact
     assert artifact.description["look_ahead"] == 4
     assert artifact.certificate["bound"]["value"] < artifact.certificate["policy"]["mean_cost"]
@@ -378,7 +469,7 @@ def test_over_http_a_plan_that_does_not_exist_is_a_problem_document() -> None:
 def test_it_needs_a_program() -> None:
     traits = dataclasses.replace(PROBLEM.traits, has_program=False)
     bare = dataclasses.replace(PROBLEM, traits=traits, program=None)
-    for solver in BOTH:
+    for solver in EVERY:
         assert solver.reasons_against(PROBLEM) == []
         assert solver.reasons_against(bare) == ["the problem has no algebraic program to plan with"]
 
