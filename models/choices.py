@@ -50,7 +50,7 @@ class Choices(ABC, Generic[S, D]):
 class ChoicePolicy(Policy[S, D], ABC, Generic[S, D]):
     """A policy that weighs every option of every slot; its decision is the likeliest feasible choice."""
 
-    sequential: bool = False  # a slot's logits depend on what earlier slots chose
+    sequential: bool = False  # slots are picked one after another; needed where choices are coupled
 
     @property
     @abstractmethod

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -194,9 +194,13 @@ class Lessons:
 
     def rows(self, index: Tensor) -> Lessons:
         """The minibatch of an index."""
-        credit = Credit(*(getattr(self.credit, f.name)[index] for f in fields(Credit)))
-        flat = (self.stage[index], self.choice[index], self.log_probabilities[index])
-        return Lessons(self.state.rows(index), self.post.rows(index), *flat, credit)
+        return self.map(lambda value: value.rows(index) if hasattr(value, "rows") else value[index])
+
+    def map(self, function: Callable[[Any], Any]) -> Lessons:
+        """The lessons with `function` applied to every record and tensor."""
+        credit = Credit(*(function(getattr(self.credit, f.name)) for f in fields(Credit)))
+        flat = (function(self.stage), function(self.choice), function(self.log_probabilities))
+        return Lessons(function(self.state), function(self.post), *flat, credit)
 
 
 class Learner:

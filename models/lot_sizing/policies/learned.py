@@ -30,7 +30,9 @@ class LotPolicy(ChoicePolicy[LotState, Lots]):
     def __init__(self, simulator: LotSimulator, size: NetworkSize, sequential: bool) -> None:
         super().__init__()
         self._simulator = (simulator,)
-        self.sequential = sequential
+        self.conditioned = sequential
+        # Where earlier machines take what later ones need, masks must follow one another in any case.
+        self.sequential = sequential or self.choices.coupled
         self.encoder = LotEncoder(simulator)
         slots, options = self.choices.num_slots, self.choices.num_options
         self.trunk = squashed(self.encoder.size, size.width, size.depth - 1, size.width, math.sqrt(2))
@@ -75,7 +77,7 @@ class LotPolicy(ChoicePolicy[LotState, Lots]):
         feasible = self.choices.feasible(state, stage, choice)
         if slot is not None:
             return masked(self._one(read, choice, slot), feasible[:, slot])
-        if not self.sequential or choice is None:
+        if not self.conditioned or choice is None:
             weights = torch.tanh(read) @ self.heads.transpose(0, 1).flatten(1) + self.biases.flatten()
             return masked(weights.view(feasible.shape), feasible)
         chosen = nn.functional.embedding(choice + self.first, self.earlier)
@@ -85,7 +87,7 @@ class LotPolicy(ChoicePolicy[LotState, Lots]):
 
     def _one(self, read: Tensor, choice: Tensor | None, slot: int) -> Float[Tensor, "batch option"]:
         """Unmasked logits of one slot."""
-        if choice is not None and slot and self.sequential:
+        if choice is not None and slot and self.conditioned:
             places = choice[:, :slot] + self.first[:slot]
             read = read + nn.functional.embedding(places, self.earlier).sum(1)
         return torch.addmm(self.biases[slot], torch.tanh(read), self.heads[slot])
