@@ -34,6 +34,7 @@ class View(ABC):
     columns: Sequence[Column]  # the decision as a table
     lines_key: str  # where the decision document keeps its lines, e.g. "orders"
     state_files: Mapping[str, str] = {}  # files a state can be read from: part → what it holds; "?": may be missing
+    scheduled_periods: int = 0  # how far ahead `schedule` draws; 0: there is nothing to draw
     state_options: Mapping[str, str] = {}  # words that set how: word → what it sets
 
     @abstractmethod
@@ -83,6 +84,13 @@ class View(ABC):
         where it cannot.
         """
         return [[] for _ in range(state.batch)]
+
+    def schedule(self, steps: Sequence[tuple[Any, Any, Any]]) -> list[dict[str, Any]]:
+        """What the policy would do if all went as expected, as bars to draw (resource, what, from, to, how much).
+
+        `steps` are state, decision and stage (batches of one) of `scheduled_periods` coming stages at most.
+        """
+        return []
 
     @abstractmethod
     def warnings(self, documents: Sequence[object]) -> list[list[str]]:

@@ -50,16 +50,30 @@ class ServedPolicy:
             notes = list(warnings[row])
             if not inside[row]:
                 notes.append(self._extrapolation(features[row]))
-            answers.append(
-                {
-                    "decision": document,
-                    "repairs": [asdict(repair) for repair in repairs[row]],
-                    "why": why[row],
-                    "in_training_range": bool(inside[row]),
-                    "warnings": notes,
-                }
-            )
+            answer = {
+                "decision": document,
+                "repairs": [asdict(repair) for repair in repairs[row]],
+                "why": why[row],
+                "in_training_range": bool(inside[row]),
+                "warnings": notes,
+            }
+            if explain and self.view.scheduled_periods:
+                place = slice(row, row + 1)
+                answer["schedule"] = self._schedule(state.rows(place), decision.rows(place), stage[place])
+            answers.append(answer)
         return answers
+
+    def _schedule(self, state: Any, decision: Any, stage: Tensor) -> list[dict[str, Any]]:
+        """What the policy would do in the coming stages if all noise were as expected, as the view draws it."""
+        last = min(int(stage) + self.view.scheduled_periods, self.simulator.num_stages)
+        steps, noise = [(state, decision, stage)], self._exact.expected(1)
+        for now in range(int(stage), last - 1):
+            post, _ = self._exact.decide(state, decision, now)
+            state, _ = self._exact.realize(post, noise, now)
+            stage = stage + 1
+            decision = self._decide(state, stage)[1]
+            steps.append((state, decision, stage))
+        return self.view.schedule(steps)
 
     def _explain(self, state: Any, decision: Any, stage: Tensor) -> list[list[str]]:
         """Sentences for every row, with what the policy would decide in the view's variants of the row."""

@@ -108,3 +108,4 @@ def test_every_solver_serves_the_problem_or_says_why_not(problem, solver):
     (answer,) = served.recommend([served.view.today()], explain=True)
     assert answer["decision"][served.view.lines_key]
     assert answer["in_training_range"]
+    assert ("schedule" in answer) == bool(served.view.scheduled_periods)

@@ -10,8 +10,9 @@ from torch import Tensor
 from models.core import InvalidInput, Issue, pointer
 from models.lot_sizing.instance import LotSizing
 from models.lot_sizing.lots import Lots, LotState
-from models.lot_sizing.planner.explanation import MachineLine, sentences
+from models.lot_sizing.planner.explanation import MachineLine, compared, sentences
 from models.lot_sizing.planner.outlook import Forecaster
+from models.lot_sizing.planner.schedule import bars
 from models.lot_sizing.planner.state_files import STATE_FILES, STATE_OPTIONS, read_state_files
 from models.lot_sizing.planner.state_reader import Places, StateArrays, StateReader, count_rows, state_schema
 from models.lot_sizing.simulator import LotSimulator
@@ -26,6 +27,7 @@ class LotView(View):
     lines_key = "production"
     state_files = STATE_FILES
     state_options = STATE_OPTIONS
+    scheduled_periods = 24
     columns = (
         Column("machine", "Machine"),
         Column("item", "Item"),
@@ -195,6 +197,19 @@ class LotView(View):
             sentences(self.plant, lines, stock[row], now, row)
             for row, lines in enumerate(self._lines(state, decision, stage))
         ]
+
+    def compare(self, state: LotState, decision: Lots, stage: Tensor, alternatives: Tensor) -> list[list[str]]:
+        costs = alternatives[:, :: 2 if self.simulator.output.divisible else 1, : len(self.items)].tolist()
+        found = []
+        for row, lines in enumerate(self._lines(state, decision, stage)):
+            chosen = decision.item[row].tolist()
+            told = (compared(line, self.items, costs[row][m], chosen[m]) for m, line in enumerate(lines))
+            found.append([sentence for sentence in told if sentence is not None])
+        return found
+
+    def schedule(self, steps: Sequence[tuple[LotState, Lots, Tensor]]) -> list[dict[str, Any]]:
+        plans = [self._lines(state, decision, stage)[0] for state, decision, stage in steps]
+        return bars([int(stage[0]) for _, _, stage in steps], plans)
 
     def warnings(self, documents: Sequence[object]) -> list[list[str]]:
         return [self._notes(document) if isinstance(document, Mapping) else [] for document in documents]

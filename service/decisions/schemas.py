@@ -59,6 +59,11 @@ class Recommended(BaseModel):
     why: list[str]
     in_training_range: bool = Field(description="Whether training has seen states like this one.")
     warnings: list[str]
+    schedule: list[dict[str, Any]] = Field(
+        default_factory=list,
+        description="With `explain`, for problems that have one: what the policy would do in the coming periods if all "
+        "went as expected, as bars to draw.",
+    )
 
 
 class _Answer(BaseModel):
