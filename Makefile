@@ -17,7 +17,7 @@ TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 FAST := not slow and not postgres and not processes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo serve test check format lint types contracts fast bench clean
+.PHONY: help setup dev demo serve test static check format lint types contracts fast bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,7 +35,9 @@ serve: setup ## Run Herenow on http://127.0.0.1:8000 until Ctrl-C
 test: dev ## Run every test, with its own Redis and PostgreSQL
 	$(BIN)/python -m pytest -m "not slow"
 
-check: dev format lint types contracts fast ## Format, lint, types, import contracts and the fast tests
+static: dev format lint types contracts ## Format, lint, types and import contracts
+
+check: static fast ## What a commit must pass: the static checks and the fast tests
 
 format:
 	$(BIN)/ruff format --check .

@@ -82,7 +82,9 @@ def submitted(desk: Desk, instance_id: str) -> dict[str, str]:
     patient = train | {"time_limit": "PT3M"}
     jobs = {
         "cancel": desk.submit(**patient, config={"iterations": 100_000}, policy_name="cancelled"),
-        "train": desk.submit(**train, seed=7, policy_name="good", config={"iterations": 4, "pace": 0.4}),
+        "train": desk.submit(
+            **(train | {"time_limit": "PT1M"}), seed=7, policy_name="good", config={"iterations": 4, "pace": 0.4}
+        ),
         "limit": desk.submit(**(train | {"time_limit": "PT8S"}), config={"iterations": 10_000}, policy_name="limited"),
         "hang": desk.submit(**(train | {"time_limit": "PT1S"}), config={"behaviour": "hang", "at": 1}),
         "infeasible": desk.submit(**solve, config={"status": "infeasible"}),
