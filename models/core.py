@@ -118,6 +118,8 @@ class Traits:
     finite_noise: bool = (
         False  # what strikes a stage may be told by `Program.outcomes`: finite, independent of the past
     )
+    finite_states: bool = False  # instances small enough have a table of all states (`Problem.finite`)
+    weakly_coupled: bool = False  # parts share nothing but priced resources (`Problem.weakly_coupled`)
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,17 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Face:
+    """Another way to see a problem, which some of its instances have.
+
+    `of(instance)` builds it (it may load torch); `refuses(instance)` says why an instance has none, or None.
+    """
+
+    of: Callable[[Any], Any]
+    refuses: Callable[[Any], str | None]
+
+
+@dataclass(frozen=True)
 class Problem:
     """A family of instances: everything the upper floors need to train, judge and serve policies for it.
 
@@ -219,6 +232,8 @@ class Problem:
     bounds: tuple[BoundMethod, ...] = ()
     importers: tuple[Importer, ...] = ()
     values: Callable[..., Values[Any, Any]] | None = None  # (instance, simulator, size) → the critics of its states
+    finite: Face | None = None  # a `models.finite.Finite`: every state in a table
+    weakly_coupled: Face | None = None  # a `models.weakly_coupled.WeaklyCoupled`: parts that share priced resources
     units: Mapping[str, str] = field(default_factory=dict)
 
     def parse(self, document: object) -> Instance:

@@ -1,6 +1,6 @@
 """A lower bound on the cost of every policy, by the tightest method that fits the instance.
 
-A problem brings its own methods (`Problem.bounds`: optima where theory gives them, relaxations elsewhere); perfect
+A problem brings its own methods (optima where theory gives them, relaxations elsewhere: `solvers.methods`); perfect
 information fits whatever has a program. `auto` tries the problem's own and, unless one of them is the optimum, perfect
 information as well.
 """
@@ -16,6 +16,7 @@ from models.core import BoundMethod, BoundValue, Instance, Issue, Problem, Trait
 from solvers import sddp
 from solvers.bounds import Hindsight
 from solvers.core import Callbacks, Config, InnerSolveError, Solver, SolveResult
+from solvers.methods import bound_methods
 
 PERFECT = "perfect_information"
 Ended = Literal["optimal", "time_limit", "stopped"]
@@ -41,7 +42,7 @@ def bound(problem: Problem, instance: Instance, config: BoundConfig, seed: int, 
     entries: list[dict[str, Any]] = []
     reasons: dict[str, str] = {}
     callbacks.on_phase("bound", 0.0)
-    asked = [method for method in problem.bounds if config.method in ("auto", method.name)]
+    asked = [method for method in bound_methods(problem) if config.method in ("auto", method.name)]
     for k, method in enumerate(asked):
         reason = method.refuses(instance)
         if reason is None:
@@ -49,6 +50,8 @@ def bound(problem: Problem, instance: Instance, config: BoundConfig, seed: int, 
         if reason is not None:
             reasons[method.name] = reason
         callbacks.on_phase("bound", (k + 1) / (len(asked) + 1))
+        if entries and entries[-1]["exact"]:
+            break
     cuts = not sddp.SDDP.reasons_against(problem)
     if config.method == sddp.NAME or (config.method == "auto" and cuts):
         reason = _cut(problem, instance, deadline, callbacks, entries)
@@ -157,16 +160,18 @@ def _refuses(problem: Problem, instance: Instance, config: BoundConfig) -> list[
         return []
     if config.method == sddp.NAME:
         return [Issue("bound", "error", "/method", "; ".join(against))]
-    for method in problem.bounds:
+    for method in bound_methods(problem):
         if method.name == config.method:
             reason = method.refuses(instance)
             return [] if reason is None else [Issue("bound", "error", "/method", reason)]
-    names = ", ".join(["auto", *(method.name for method in problem.bounds), PERFECT])
+    names = ", ".join(["auto", *(method.name for method in bound_methods(problem)), PERFECT])
     return [Issue("bound", "error", "/method", f"{problem.name} has no such method; it has {names}")]
 
 
 def _needs(traits: Traits) -> list[str]:
-    return [] if traits.has_program else ["the problem has no algebraic program"]
+    if traits.has_program or traits.finite_states or traits.weakly_coupled:
+        return []
+    return ["the problem has no algebraic program, no table of its states and no parts"]
 
 
 BOUND = Solver(

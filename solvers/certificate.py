@@ -25,6 +25,7 @@ from solvers.evaluation import (
     paired_difference,
     performance,
 )
+from solvers.methods import bound_methods
 
 if TYPE_CHECKING:
     from models.dynamics import Policy, Simulator
@@ -238,19 +239,20 @@ def find_bounds(
     seconds: float,
     known: Collection[str] = (),
 ) -> BoundsFound:
-    """The problem's own bounds and that of cuts in at most half of `seconds`, then perfect information unless the
-    optimum is known. Cuts are not made where their bound is among the `known` ones."""
+    """The problem's methods and cuts in at most half of `seconds`, then perfect information; none of them once the
+    optimum is found. What is among the `known` ones is not computed again."""
     found = BoundsFound()
     started = time.monotonic()
     callbacks.on_phase("bound", 0.0)
     if not callbacks.should_stop():
         stop = _out_of_time(started + seconds / 2, callbacks.should_stop)
-        for method in problem.bounds:
-            _compute(method, instance, stop, found)
+        for method in bound_methods(problem):
+            if method.name not in known and not _has_optimum(found):
+                _compute(method, instance, stop, found)
         if not sddp.SDDP.reasons_against(problem) and sddp.NAME not in known:
             _cut(problem, instance, stop, found)
     callbacks.on_phase("bound", 0.5)
-    if any(isinstance(bound, KnownBound) and bound.exact for bound in found.bounds):
+    if _has_optimum(found):
         return found
     left = max(seconds - (time.monotonic() - started), 0.0)
     try:
@@ -267,6 +269,10 @@ def find_bounds(
         found.reasons["perfect_information"] = "stopped before two scenarios were solved"
         found.failed.add("perfect_information")
     return found
+
+
+def _has_optimum(found: BoundsFound) -> bool:
+    return any(isinstance(bound, KnownBound) and bound.exact for bound in found.bounds)
 
 
 def _compute(method: BoundMethod, instance: Instance, should_stop: Callable[[], bool], found: BoundsFound) -> None:

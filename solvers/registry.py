@@ -12,10 +12,12 @@ from solvers.bounds import DETERMINISTIC, PERFECT_INFORMATION
 from solvers.core import Solver
 from solvers.hdpo import HDPO
 from solvers.information_relaxation import INFORMATION_RELAXATION
+from solvers.lagrangian import LAGRANGIAN
 from solvers.pdppo import PDPPO
 from solvers.rolling_horizon import ROLLING_DETERMINISTIC, ROLLING_SCENARIO_TREE, ROLLING_TWO_STAGE
 from solvers.sddp import SDDP
 from solvers.search import CROSS_ENTROPY
+from solvers.value_iteration import VALUE_ITERATION
 
 _SOLVERS: dict[str, Solver] = {
     solver.name: solver
@@ -31,6 +33,8 @@ _SOLVERS: dict[str, Solver] = {
         PERFECT_INFORMATION,
         INFORMATION_RELAXATION,
         DETERMINISTIC,
+        VALUE_ITERATION,
+        LAGRANGIAN,
         *plugins("HERENOW_SOLVERS", Solver),
     )
 }

@@ -14,7 +14,15 @@ import tests.typechecker  # noqa: F401 — the hook looks it up by name
 
 # Shapes and types of tensors are checked under pytest only; the hook must come before the first import of a room.
 install_import_hook(
-    ["models.choices", "models.networks", "models.hydrothermal", "models.inventory_network"],
+    [
+        "models.choices",
+        "models.finite",
+        "models.hydrothermal",
+        "models.inventory_network",
+        "models.lot_sizing",
+        "models.networks",
+        "models.weakly_coupled",
+    ],
     "tests.typechecker.checked",
 )
 

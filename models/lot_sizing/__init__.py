@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.core import PolicyFamily, Problem, Traits
+from models.core import Face, PolicyFamily, Problem, Traits
 from models.lazy import lazy
 from models.lot_sizing.examples import EXAMPLES
 from models.lot_sizing.instance import LotSizing
@@ -15,7 +15,14 @@ PROBLEM = Problem(
     title="Lot sizing",
     summary="Which item each machine makes next, period by period, before demand is known.",
     instance=LotSizing,
-    traits=Traits(differentiable=False, discrete_decisions=True, has_program=False, convex=False),
+    traits=Traits(
+        differentiable=False,
+        discrete_decisions=True,
+        has_program=False,
+        convex=False,
+        finite_states=True,
+        weakly_coupled=True,
+    ),
     simulator=lazy(f"{_ROOM}.simulator:LotSimulator"),
     families=(
         PolicyFamily("mlp", "Perceptron, a head for every machine", "learned", lazy(f"{_POLICIES}.learned:mlp")),
@@ -40,5 +47,7 @@ PROBLEM = Problem(
     view=lazy(f"{_ROOM}.view:LotView"),
     examples=EXAMPLES,
     values=lazy(f"{_POLICIES}.critics:critics"),
+    finite=Face(lazy(f"{_ROOM}.exact.table:PlantTable"), lazy(f"{_ROOM}.exact.plant:table_refuses")),
+    weakly_coupled=Face(lazy(f"{_ROOM}.exact.items:ItemTables"), lazy(f"{_ROOM}.exact.plant:items_refuse")),
     units={"inventory": "units", "production": "units/period", "cost": "money"},
 )

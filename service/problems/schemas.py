@@ -14,6 +14,9 @@ class TraitsView(BaseModel):
     discrete_decisions: bool
     has_program: bool
     convex: bool
+    finite_noise: bool
+    finite_states: bool
+    weakly_coupled: bool
 
 
 class FamilyView(BaseModel):
