@@ -122,6 +122,10 @@ class Traits:
     weakly_coupled: bool = False  # parts share nothing but priced resources (`Problem.weakly_coupled`)
 
 
+def _made_on_floor_one(*_: Any) -> Policy[Any, Any]:
+    raise ValueError("a rule that plans is made by solvers.families.policy_of")
+
+
 @dataclass(frozen=True)
 class PolicyFamily:
     """A parametrised set of policies of one problem, learned network and classical rule alike.
@@ -129,16 +133,19 @@ class PolicyFamily:
     `build(instance, simulator, size)` returns an untrained `Policy`; `refuses(instance)` says why the family does not
     fit an instance, or None. `role` is what it is for: "learned" families are what solvers train, "rule" families are
     the classical comparison, tuned with `tuning`. With `transfers` the weights do not depend on the instance: one
-    policy can be trained on several instances and serve others.
+    policy can be trained on several instances and serve others. A rule that plans has no `build` but `plan`, the
+    rolling horizon's configuration that it is a name of: rooms know no solver, so floor 1 makes it
+    (`solvers.families.policy_of`).
     """
 
     name: str
     title: str
     role: Literal["learned", "rule"]
-    build: Callable[..., Policy[Any, Any]]
+    build: Callable[..., Policy[Any, Any]] = _made_on_floor_one
     refuses: Callable[[Any], str | None] = lambda instance: None
     tuning: Literal["gradient", "search", "none"] = "gradient"
     transfers: bool = False
+    plan: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

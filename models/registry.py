@@ -7,12 +7,14 @@ Problems of your own, kept outside this tree, are named by the environment:
 from __future__ import annotations
 
 from models.core import Problem
+from models.hydrothermal import PROBLEM as hydrothermal
 from models.inventory_network import PROBLEM as inventory_network
 from models.lazy import plugins
 from models.lot_sizing import PROBLEM as lot_sizing
 
 _PROBLEMS: dict[str, Problem] = {
-    problem.name: problem for problem in (inventory_network, lot_sizing, *plugins("HERENOW_PROBLEMS", Problem))
+    problem.name: problem
+    for problem in (inventory_network, lot_sizing, hydrothermal, *plugins("HERENOW_PROBLEMS", Problem))
 }
 
 

@@ -51,6 +51,12 @@ class Plan:
     columns: Vector  # (n of the whole program,)
     tree: ScenarioTree
     programs: list[LinearProgram]
+    duals: Vector | None  # (r of the first stage,) of its rows; None where whole numbers leave none
+
+    @property
+    def first(self) -> Vector:
+        """The first stage's columns (n of that stage,)."""
+        return self.columns[self.tree.first]
 
 
 @dataclass
@@ -110,7 +116,7 @@ class Planner:
         Raises:
             InnerSolveError: a plan does not exist, or was not found in time.
         """
-        return np.stack([plan.columns[plan.tree.first] for plan in self.plans(states, stage, seed)])
+        return np.stack([plan.first for plan in self.plans(states, stage, seed)])
 
     def plans(self, states: Vector, stage: int, seed: int, before: Sequence[Plan | None] = ()) -> list[Plan]:
         """Whole plans made in `stage` from each state (batch, k).
@@ -127,7 +133,9 @@ class Planner:
             last = before[row] if before else None
             start = None if last is None else _moved_up(last, tree, ready.programs)
             self._solve(hot, ready, state, f"stage {stage}, row {row}", start)
-            found.append(Plan(hot.columns(), tree, ready.programs))
+            # The first node's rows stand first.
+            duals = None if tree.program.is_mixed_integer else hot.row_duals()[: len(ready.programs[0].rows)]
+            found.append(Plan(hot.columns(), tree, ready.programs, duals))
         return found
 
     def prices(self, state: Vector, stage: int, seed: int) -> dict[str, float]:
@@ -198,7 +206,9 @@ class Planner:
         if self.branching is not None:
             tree = scenario_tree(programs, weights, here, _branches(self.branching, len(programs)))
         else:
-            tree = two_stage(programs, weights, here, self.scenarios or 1, committed=self.committed or len(programs))
+            # Where noise is known before its stage is decided, only the first decision can be common to all futures.
+            common = 1 if _noise_is_state(programs[0]) else len(programs)
+            tree = two_stage(programs, weights, here, self.scenarios or 1, committed=self.committed or common)
         return _Passed(programs, tree, HotProgram(tree.program, mip_gap=self.config.mip_gap))
 
     def futures(self, covered: list[int], seed: int, stage: int) -> list[Vector]:
@@ -225,6 +235,11 @@ class Planner:
         within = torch.randint(STRATUM, (leaves,), generator=generator).numpy()
         chosen = order[np.arange(leaves) * STRATUM + within]
         return [path[chosen] for path in paths]
+
+
+def _noise_is_state(program: LinearProgram) -> bool:
+    """Whether noise passes straight into the next state (hazard-decision)."""
+    return bool((program.outgoing >= len(program.columns) + len(program.states)).any())
 
 
 def _kept(held: OrderedDict[K, V], key: K, make: Callable[[], V], most: int) -> V:
@@ -290,6 +305,7 @@ class RollingPolicy(Policy[Any, Any]):
     on the plan that was made for the same row a stage before.
     """
 
+    precision = torch.float64
     seed: torch.Tensor
 
     def __init__(self, problem: Problem, instance: Instance, config: RollingConfig) -> None:
@@ -313,9 +329,13 @@ class RollingPolicy(Policy[Any, Any]):
             if len(rows) == 1 and self.config.start_from_previous:
                 found = [self._go_on(planner, vectors, int(stages[0]), seed)]
             else:
-                found = [planner.plan(vectors[own], int(stages[own[0]]), seed) for own in rows]
-        columns = np.concatenate(found)[np.argsort(np.concatenate(rows))]
-        decision = planner.face.decision(columns, int(stages[0]))
+                found = [planner.plans(vectors[own], int(stages[own[0]]), seed) for own in rows]
+        order = np.argsort(np.concatenate(rows))
+        plans = [plan for part in found for plan in part]
+        decision = planner.face.decision(np.stack([plan.first for plan in plans])[order], int(stages[0]))
+        duals = [plan.duals for plan in plans if plan.duals is not None]
+        if len(duals) == len(plans):
+            decision = planner.face.priced(decision, np.stack(duals)[order], int(stages[0]))
         like = next(iter(vars(state).values()))
         return decision.to(like.device).to(like.dtype)
 
@@ -323,13 +343,13 @@ class RollingPolicy(Policy[Any, Any]):
         like = next(iter(vars(state).values()))
         return self._dynamics(like.dtype).repair(state, self.propose(state, stage), stage)
 
-    def _go_on(self, planner: Planner, states: Vector, stage: int, seed: int) -> Vector:
-        """First decisions (batch, n), the search for each started from the plan of the same row a stage before."""
+    def _go_on(self, planner: Planner, states: Vector, stage: int, seed: int) -> list[Plan]:
+        """A plan for each row, the search for each started from the plan of the same row a stage before."""
         last = self._last
         goes_on = last is not None and last[0] + 1 == stage and len(last[1]) == len(states)
         plans = planner.plans(states, stage, seed, last[1] if last is not None and goes_on else ())
         self._last = stage, plans
-        return np.stack([plan.columns[plan.tree.first] for plan in plans])
+        return plans
 
     def prices(self, state: Any, stage: int) -> list[dict[str, float]]:
         """Shadow prices of each row's state: what one more unit of each entry adds to the plan's cost [money/unit]."""

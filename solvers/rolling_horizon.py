@@ -114,7 +114,7 @@ class TwoStageConfig(RollingConfig):
         ge=1,
         le=10_000,
         description="Leading stages whose decisions are the same in all futures; the plan knows its future from then "
-        "on, which makes it careless. null: all of them.",
+        "on, which makes it careless. null: all of them, or one where noise is known before its stage is decided.",
     )
 
 

@@ -14,7 +14,9 @@ from solvers.artifact import PolicyArtifact, versions
 from solvers.certificate import KnownBound, certify, relative_gap
 from solvers.core import Callbacks, Config, Solver, TrainRequest, TrainResult, WeightsDoNotFit
 from solvers.evaluation import Scenarios, quantile_paths
+from solvers.families import plan_config, policy_of
 from solvers.hdpo import HDPO, HDPOConfig, scenario_seed, train
+from solvers.rolling_horizon import ROLLING_DETERMINISTIC
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,6 +101,9 @@ def tune_rules(request: TrainRequest, callbacks: Callbacks, seconds: float) -> l
 
 
 def _tune_rule(request: TrainRequest, family: PolicyFamily, callbacks: Callbacks, seconds: float) -> TrainResult:
+    if family.plan is not None:
+        policy = policy_of(request.problem, request.instance, family)
+        return TrainResult(policy, family.name, [], 0, 0.0, "finished")
     if family.tuning == "none":
         config = RULE_CONFIG.model_copy(update={"family": family.name})
         policy = HDPO.build(request.problem, request.instance, config, family.name)  # type: ignore[misc]
@@ -183,9 +188,14 @@ def _better_rule(
         "recommended_for_use": True,
         "missed_targets": [],
     }
-    searched = request.problem.family(best).tuning == "search"
-    solver, config = (search.CROSS_ENTROPY, SEARCH_CONFIG) if searched else (HDPO, RULE_CONFIG)
-    own = replace(request, config=config.model_copy(update={"family": best}))
+    family = request.problem.family(best)
+    solver: Solver = search.CROSS_ENTROPY if family.tuning == "search" else HDPO
+    config: Config = SEARCH_CONFIG if family.tuning == "search" else RULE_CONFIG
+    if family.plan is None:
+        config = config.model_copy(update={"family": best})
+    else:
+        solver, config = ROLLING_DETERMINISTIC, plan_config(family)
+    own = replace(request, config=config)
     return _package(solver, own, rule.result, document)
 
 

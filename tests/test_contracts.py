@@ -7,6 +7,7 @@ from models.core import NetworkSize
 from models.dynamics import concatenate
 from models.registry import problems
 from solvers.core import Callbacks, TrainRequest
+from solvers.families import policy_of
 from solvers.registry import solvers
 from solvers.serving import ServedPolicy
 from solvers.training import run_training
@@ -27,7 +28,7 @@ def first_stages(problem, instance, family, batch: int = 6, stages: int = 4, see
     """States, decisions and costs of a few stages under an untrained policy."""
     torch.manual_seed(seed)
     simulator = problem.simulator(instance)
-    policy = family.build(instance, simulator, NetworkSize(8, 1))
+    policy = policy_of(problem, instance, family, simulator, NetworkSize(8, 1))
     generator = torch.Generator().manual_seed(seed)
     state, noise = simulator.initial(batch, generator), simulator.sample(batch, generator)
     for stage in range(min(stages, simulator.num_stages)):
@@ -35,6 +36,13 @@ def first_stages(problem, instance, family, batch: int = 6, stages: int = 4, see
         yield simulator, policy, state, decision, noise, stage
         post, _ = simulator.decide(state, decision, stage)
         state, _ = simulator.realize(post, noise, stage)
+
+
+def components(simulator, state, decision, noise, stage):
+    """What both halves of a stage cost, by component."""
+    post, decided = simulator.decide(state, decision, stage)
+    _, realized = simulator.realize(post, noise, stage)
+    return {**decided.components, **realized.components}
 
 
 @pytest.mark.parametrize(("problem", "example"), CASES)
@@ -57,11 +65,11 @@ class TestEveryExample:
             together = concatenate(alone)
             for name, value in vars(decision).items():
                 torch.testing.assert_close(getattr(together, name), value, rtol=1e-4, atol=1e-4)
-            post, _ = simulator.decide(state, decision, stage)
-            _, costs = simulator.realize(post, noise, stage)
-            half, _ = simulator.decide(state.rows(slice(3)), decision.rows(slice(3)), stage)
-            _, some = simulator.realize(half, noise.rows(slice(3)), stage)
-            torch.testing.assert_close(some.total, costs.total[:3], rtol=1e-4, atol=1e-3)
+            charged = components(simulator, state, decision, noise, stage)
+            first = (record.rows(slice(3)) for record in (state, decision, noise))
+            some = components(simulator, *first, stage)
+            for name, value in some.items():
+                torch.testing.assert_close(value, charged[name][:3], rtol=1e-4, atol=1e-3)
 
     def test_a_stage_per_row_means_the_same_as_one_for_all(self, problem, example):
         instance = problem.parse(example.document())
@@ -99,6 +107,10 @@ def test_every_solver_serves_the_problem_or_says_why_not(problem, solver):
         assert result.document
         return
     config = solver.config(**solver.quick)
+    issues = solver.refuses(problem, instance, config)
+    if issues:
+        assert all(issue.detail for issue in issues)
+        return
     request = TrainRequest(problem, instance, config, 1)
     artifact = run_training(solver, request, Callbacks(), job_seconds=4.0).artifact
     assert artifact.certificate["policy"]["mean_cost"] == pytest.approx(

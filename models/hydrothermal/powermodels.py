@@ -21,7 +21,13 @@ def read_powermodels(files: Mapping[str, bytes], options: Mapping[str, str]) -> 
 
     Options: `stages`, `report_stages`, `stage_hours`, `load_factor`, `deficit_cost` [money/MWh], `physics`, `name`.
     """
-    network, water = json_part("network", files), json_part("hydro", files)
+    return read_documents(json_part("network", files), json_part("hydro", files), files, options)
+
+
+def read_documents(
+    network: Document, water: Document, files: Mapping[str, bytes], options: Mapping[str, str]
+) -> Document:
+    """The instance document of a network and hydro data; inflows and probabilities are still files."""
     words = Words(options)
     hours = words.number("stage_hours", float(water.get("stage_hours", 1)))
     document = grid_document(network, words.number("load_factor", 1.0))
