@@ -183,4 +183,5 @@ BOUND = Solver(
     needs=_needs,
     solve=bound,
     refuses=_refuses,
+    quick={"method": PERFECT, "scenarios": 4},
 )

@@ -241,7 +241,8 @@ def _refuses(problem: Problem, instance: Instance, config: CrossEntropyConfig) -
     if config.elite > config.population:
         return [Issue("elite", "error", "/elite", f"at most the population ({config.population})")]
     if config.family == "auto":
-        detail = None if problem.rules_for(instance) else f"{problem.name} has no rule to tune for this instance"
+        tunable = any(family.tuning != "none" for family in problem.rules_for(instance))
+        detail = None if tunable else f"{problem.name} has no rule to tune for this instance"
     elif config.family not in [family.name for family in problem.families]:
         detail = f"{problem.name} has no policy family {config.family!r}"
     elif problem.family(config.family).role == "learned":

@@ -44,6 +44,7 @@ def one_reservoir() -> Document:
                 "production_factor_mw_per_m3s": 0.9,
                 "turbine_max_m3s": 90,
                 "storage_max_hm3": 400,
+                "spill_cost_per_hm3": 0.1,
                 "initial_storage_hm3": 200,
             }
         ],
@@ -75,6 +76,7 @@ def cascade_three() -> Document:
                 "production_factor_mw_per_m3s": factor,
                 "turbine_max_m3s": most,
                 "storage_max_hm3": full,
+                "spill_cost_per_hm3": 0.1,
                 "initial_storage_hm3": full / 2,
                 "turbine_downstream": down,
                 "spill_downstream": spill,
@@ -163,6 +165,7 @@ def generated(buses: int = 28, hydros: int = 11, stages: int = 24, seed: int = 2
                 "production_factor_mw_per_m3s": factor,
                 "turbine_max_m3s": round(power / factor, 3),
                 "storage_max_hm3": full,
+                "spill_cost_per_hm3": 0.1,
                 "initial_storage_hm3": round(0.4 * full, 2),
                 "turbine_downstream": None if last else f"h{k + 2}",
                 "spill_downstream": None if last else f"h{k + 2}",

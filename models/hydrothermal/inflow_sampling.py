@@ -277,7 +277,7 @@ def _draw(chances: Tensor, batch: int, generator: torch.Generator) -> Tensor:
 
 def _rung(ladder: Tensor, uniform: Tensor) -> Tensor:
     """The first rung (row, …) of each row's ladder of probabilities above a uniform number."""
-    found = torch.searchsorted(ladder.contiguous(), uniform, right=True)
+    found = torch.searchsorted(ladder.contiguous(), uniform.contiguous(), right=True)
     return found.clamp_max(ladder.shape[1] - 1)
 
 

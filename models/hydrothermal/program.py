@@ -57,7 +57,12 @@ class HydroProgram(Program):
     def outcomes(self, stage: int) -> Outcomes | None:
         """Inflows that may follow a stage, with their probabilities; None where they depend on the past."""
         found = self._sampler().outcomes(stage + 1)
-        return None if found is None else _outcomes(*found)
+        if found is None:
+            return None
+        drawn = _outcomes(*found)
+        key = drawn.values.tobytes() + drawn.probabilities.tobytes()
+        known: Outcomes = self._parts.setdefault("outcomes", {}).setdefault(key, drawn)
+        return known
 
     def starts(self) -> Outcomes:
         """The initial storage with every inflow that stage 0 may have."""

@@ -1,0 +1,170 @@
+"""Inflows are drawn as their documents say."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from models.hydrothermal.inflow import Autoregressive
+from models.hydrothermal.instance import HydrothermalSystem
+from models.hydrothermal.par import fit_par
+from models.hydrothermal.program import HydroProgram
+from models.hydrothermal.simulator import HydroSimulator
+from tests.models.hydro_systems import changed, two_buses
+
+K = 0.0036 * 730
+DRAWS = 20_000
+
+
+def simulator(inflows, **changes):
+    return HydroSimulator(HydrothermalSystem.model_validate(changed(two_buses(), inflows=inflows, **changes)))
+
+
+def paths(sim, count=DRAWS, seed=0):
+    """Stage 0 and the stages after it, in m³/s: (path, stage)."""
+    generator = torch.Generator().manual_seed(seed)
+    first, later = sim.initial(count, generator).inflow, sim.sample(count, generator).inflow
+    return torch.cat((first[:, None], later), dim=1)[:, :, 0].numpy() / K
+
+
+TABLE = [[30, 50, 80], [20, 40, 60]]
+CHANCES = [[0.3, 0.4, 0.3], [0.2, 0.2, 0.6]]
+SCENARIOS = {"process": "scenarios", "cyclic": True, "inflow_m3s": {"h1": TABLE}, "probabilities": CHANCES}
+
+
+class TestScenarios:
+    def test_each_stage_draws_its_row_with_its_probabilities(self):
+        drawn = paths(simulator(SCENARIOS))
+        for stage in range(7):
+            row, chances = TABLE[stage % 2], CHANCES[stage % 2]
+            shares = [np.isclose(drawn[:, stage], value).mean() for value in row]
+            np.testing.assert_allclose(shares, chances, atol=0.015)
+
+    def test_stages_are_independent(self):
+        drawn = paths(simulator(SCENARIOS))
+        assert abs(np.corrcoef(drawn[:, 1], drawn[:, 2])[0, 1]) < 0.03
+
+    def test_the_mean_is_the_mean(self):
+        sim = simulator(SCENARIOS)
+        np.testing.assert_allclose(sim.expected(1).inflow[0, :, 0] / K, paths(sim)[:, 1:].mean(0), rtol=0.02)
+
+    def test_a_known_inflow_starts_every_path(self):
+        drawn = paths(simulator(SCENARIOS | {"current_inflow_m3s": {"h1": 42}}), count=5)
+        np.testing.assert_allclose(drawn[:, 0], 42)
+
+    def test_the_program_knows_what_may_happen(self):
+        system = HydrothermalSystem.model_validate(changed(two_buses(), inflows=SCENARIOS))
+        program = HydroProgram(system)
+        after, start = program.outcomes(0), program.starts()
+        np.testing.assert_allclose(after.values[:, 0], np.array(TABLE[1]) * K)
+        np.testing.assert_allclose(after.probabilities, CHANCES[1])
+        np.testing.assert_allclose(start.values, [[150, flow * K] for flow in TABLE[0]])
+        assert program.outcomes(2) is after
+
+
+class TestMarkov:
+    CHAIN = {
+        "process": "markov",
+        "cyclic": True,
+        "inflow_m3s": {"h1": [[10, 100]]},
+        "transitions": [[[0.9, 0.1], [0.3, 0.7]]],
+        "initial_scenario": 1,
+    }
+
+    def test_it_starts_where_it_is_said_to_and_moves_as_the_matrix_says(self):
+        drawn = paths(simulator(self.CHAIN)) > 50
+        assert drawn[:, 0].all()
+        assert drawn[:, 1].mean() == pytest.approx(0.7, abs=0.015)
+        wet = drawn[:, 3]
+        assert drawn[wet, 4].mean() == pytest.approx(0.7, abs=0.02)
+        assert drawn[~wet, 4].mean() == pytest.approx(0.1, abs=0.015)
+
+    def test_means_follow_the_matrix(self):
+        sim = simulator(self.CHAIN)
+        np.testing.assert_allclose(sim.expected(1).inflow[0, :, 0] / K, paths(sim)[:, 1:].mean(0), rtol=0.02)
+
+    def test_its_outcomes_depend_on_the_past(self):
+        system = HydrothermalSystem.model_validate(changed(two_buses(), inflows=self.CHAIN))
+        assert HydroProgram(system).outcomes(0) is None
+
+
+class TestPaths:
+    def test_a_path_is_drawn_whole(self):
+        table = [[5, 5]] + [[10 * t, 100 * t] for t in range(1, 6)]
+        given = {"process": "paths", "inflow_m3s": {"h1": table}, "probabilities": [0.25, 0.75]}
+        drawn = paths(simulator(given))
+        high = drawn[:, 1] > 50
+        np.testing.assert_allclose(drawn[high, :6], np.tile([row[1] for row in table], (high.sum(), 1)))
+        np.testing.assert_allclose(drawn[~high, :6], np.tile([row[0] for row in table], ((~high).sum(), 1)))
+        assert high.mean() == pytest.approx(0.75, abs=0.015)
+
+
+def _history(years, phi=0.6, seed=3):
+    """Monthly log inflow of two rivers that regress on themselves and share their shocks."""
+    rng = np.random.default_rng(seed)
+    shocks = rng.normal(size=(12 * years, 2)) @ np.linalg.cholesky([[1, 0.8], [0.8, 1]]).T
+    z = np.zeros((12 * years, 2))
+    for t in range(1, 12 * years):
+        z[t] = phi * z[t - 1] + math.sqrt(1 - phi**2) * shocks[t]
+    season = np.cos(2 * np.pi * np.arange(12 * years) / 12)
+    return np.exp(3 + 0.5 * season[:, None] + 0.4 * z)
+
+
+class TestAutoregressive:
+    def fitted(self, transform="log", years=200, **fields):
+        history = _history(years)
+        given = {"h1": history[:, 0].tolist(), "h2": history[:, 1].tolist()}
+        process = Autoregressive(process="par", history_m3s=given, seasons=12, transform=transform, **fields)
+        return process, fit_par(process, ["h1", "h2"])
+
+    def test_the_fit_finds_what_made_the_history(self):
+        _, par = self.fitted(order=1)
+        assert par.weights[:, 0].mean() == pytest.approx(0.6, abs=0.03)
+        assert par.residual.mean() == pytest.approx(0.8, abs=0.03)
+        season = 3 + 0.5 * np.cos(2 * np.pi * np.arange(12) / 12)
+        np.testing.assert_allclose(par.mean[:, 0], season, atol=0.1)
+        correlation = par.mixing[0] @ par.mixing[0].T
+        assert correlation[0, 1] == pytest.approx(0.8, abs=0.08)
+
+    def test_the_order_is_chosen_by_the_history(self):
+        _, par = self.fitted()
+        used = np.abs(par.weights) > 0
+        assert used[:, 0].mean() > 0.95
+        assert used[:, 2:].mean() < 0.2
+
+    def test_seasons_stay_in_place_when_the_year_is_entered_late(self):
+        history = _history(40)[:, :1]
+        # The first entry falls in season 5 if stage 0, after 480 of them, does.
+        early = Autoregressive(process="par", history_m3s={"h1": history[:, 0].tolist()}, seasons=12)
+        late = early.model_copy(update={"first_season": 5})
+        shifted, plain = fit_par(late, ["h1"]), fit_par(early, ["h1"])
+        np.testing.assert_allclose(np.roll(plain.mean, 5, axis=0), shifted.mean)
+        np.testing.assert_allclose(np.roll(plain.weights, 5, axis=0), shifted.weights)
+
+    @pytest.mark.parametrize("transform", ["log", "shift"])
+    def test_paths_are_never_negative_and_look_like_the_history(self, transform):
+        history = _history(100)[:, 0]
+        given = {"process": "par", "history_m3s": {"h1": history.tolist()}, "seasons": 12, "transform": transform}
+        drawn = paths(simulator(given, stages=36), count=4000)
+        assert drawn.min() >= 0
+        by_season = history.reshape(-1, 12)
+        far = drawn[:, 24:36]  # the start is forgotten
+        np.testing.assert_allclose(far.mean(0), by_season.mean(0), rtol=0.1)
+        np.testing.assert_allclose(far.std(0), by_season.std(0), rtol=0.25)
+
+    def test_the_state_remembers_what_the_next_inflow_depends_on(self):
+        history = _history(50)[:, 0].tolist()
+        sim = simulator({"process": "par", "history_m3s": {"h1": history}, "seasons": 12, "order": 2})
+        state = sim.initial(1, torch.Generator())
+        np.testing.assert_allclose(state.past[0, :, 0] / K, history[:-3:-1])
+        assert sim.inflows.lags == 2
+
+    def test_an_explosive_fit_is_tamed(self):
+        growing = [float(2 ** (year % 9) * (1 + month % 3)) for year in range(30) for month in range(12)]
+        process = Autoregressive(process="par", history_m3s={"h1": growing}, seasons=12)
+        par = fit_par(process, ["h1"])
+        year = np.eye(par.lags)
+        for phi in par.weights[:, :, 0]:
+            year = np.vstack([phi, np.eye(par.lags)[:-1]]) @ year
+        assert np.abs(np.linalg.eigvals(year)).max() < 1
