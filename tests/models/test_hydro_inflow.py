@@ -63,17 +63,18 @@ class TestScenarios:
         assert program.outcomes(2) is after
 
 
-class TestMarkov:
-    CHAIN = {
-        "process": "markov",
-        "cyclic": True,
-        "inflow_m3s": {"h1": [[10, 100]]},
-        "transitions": [[[0.9, 0.1], [0.3, 0.7]]],
-        "initial_scenario": 1,
-    }
+CHAIN = {
+    "process": "markov",
+    "cyclic": True,
+    "inflow_m3s": {"h1": [[10, 100]]},
+    "transitions": [[[0.9, 0.1], [0.3, 0.7]]],
+    "initial_scenario": 1,
+}
 
+
+class TestMarkov:
     def test_it_starts_where_it_is_said_to_and_moves_as_the_matrix_says(self):
-        drawn = paths(simulator(self.CHAIN)) > 50
+        drawn = paths(simulator(CHAIN)) > 50
         assert drawn[:, 0].all()
         assert drawn[:, 1].mean() == pytest.approx(0.7, abs=0.015)
         wet = drawn[:, 3]
@@ -81,11 +82,11 @@ class TestMarkov:
         assert drawn[~wet, 4].mean() == pytest.approx(0.1, abs=0.015)
 
     def test_means_follow_the_matrix(self):
-        sim = simulator(self.CHAIN)
+        sim = simulator(CHAIN)
         np.testing.assert_allclose(sim.expected(1).inflow[0, :, 0] / K, paths(sim)[:, 1:].mean(0), rtol=0.02)
 
     def test_its_outcomes_depend_on_the_past(self):
-        system = HydrothermalSystem.model_validate(changed(two_buses(), inflows=self.CHAIN))
+        system = HydrothermalSystem.model_validate(changed(two_buses(), inflows=CHAIN))
         assert HydroProgram(system).outcomes(0) is None
 
 
