@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from benchmarks import reference_loop
 from models.core import NetworkSize
+from models.inventory_network.examples import transshipment
 from models.inventory_network.policies.graph import Constants, GraphPolicy
 from models.inventory_network.policies.graph_features import ARRIVALS, DynamicFeatures, GraphIndex
+from models.inventory_network.policies.symmetric import SymmetricPolicy
 from models.inventory_network.policy import nearly_positive
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
 from models.networks import LaneSum, by_columns, perceptron, read_each
@@ -146,6 +148,7 @@ class TestOnlyLanesSpeak:
         state = states_of(policy)
         stock = state.net_inventory.clone()
         stock[:, policy.simulator.layout.index("dc2")] += 5.0
+        policy.leftover.forward = lambda state, wanted, *_: wanted  # what s2 leaves at dc is of use to s1
         asked = _by_lane(policy, policy.propose(state, 1))
         heard = _by_lane(policy, policy.propose(NetworkState(stock, state.pipeline, state.aging, state.memory), 1))
         differs = {lane: not torch.equal(asked[lane], heard[lane]) for lane in asked}
@@ -246,7 +249,108 @@ def looped_proposal(policy: GraphPolicy, state: NetworkState, stage: int) -> Ten
         answer = policy.answer[0] @ bend(pair) + (known.read[:, k] * told[target]).sum(0)
         wanted = known.slope[k] * gap[target] + known.shift[k] + answer
         asked.append(max(lay.lane_flow[lane], 1e-3) * nearly_positive(wanted))
-    return torch.stack(asked, dim=1)
+    return looped_sharing(policy, state, known, torch.stack(asked, dim=1))
+
+
+def looped_sharing(policy: GraphPolicy, state: NetworkState, known: Constants, asked: Tensor) -> Tensor:
+    """What is asked [units] once every sender's surplus or shortage is shared, sender by sender."""
+    lay, graph = policy.simulator.layout, GraphIndex(policy.simulator)
+    supply, shared = policy.simulator.supply(state), asked.clone()
+    for node in graph.nodes[graph.senders].tolist():
+        lanes = np.flatnonzero(lay.source == node)
+        left = supply[:, node] - asked[:, lanes].sum(1)
+        for lane in lanes.tolist():
+            k = int(policy.rank[lane])
+            part = torch.where(left > 0, known.surplus[k], known.shortage[k])
+            shared[:, lane] += max(lay.lane_flow[lane], 1e-3) * part * left
+    return shared.clamp_min(0.0)
+
+
+class TestLeftover:
+    """What suppliers have left over, or lack, once every lane has asked."""
+
+    @pytest.mark.parametrize("name", ["dc-two-stores", "diamond", "eight-nodes-lost", "random-6", "random-9"])
+    def test_shares_of_a_unit_add_up_to_the_part_given_out(self, name):
+        policy = policy_of(NETWORKS[name])
+        leftover, lay = policy.leftover, policy.simulator.layout
+        change, parts = torch.randn(lay.num_lanes, 1).double(), torch.rand(2, leftover.num_senders, 1).double()
+        surplus, shortage = leftover.per_unit(change, parts[0], parts[1])
+        units = torch.stack((surplus, shortage))[..., 0] * leftover.scale[:, 0]
+        given = torch.zeros(2, leftover.num_senders + 1).double().index_add(1, leftover.lane_sender, units)
+        torch.testing.assert_close(given[0, :-1], (leftover.push + parts[0])[:, 0])
+        torch.testing.assert_close(given[1, :-1], (1.0 + parts[1])[:, 0])
+        assert (given[:, -1] == 0).all()
+
+    @pytest.mark.parametrize("name", ["dc-two-stores", "diamond", "eight-nodes-lost"])
+    def test_lanes_from_suppliers_without_a_limit_ask_what_they_asked(self, name):
+        policy = policy_of(NETWORKS[name])
+        state, lay = states_of(policy), policy.simulator.layout
+        shared = policy.propose(state, 1).quantity
+        policy.leftover.forward = lambda state, wanted, *_: wanted
+        alone = policy.propose(state, 1).quantity
+        free = [
+            node.kind == "supplier" and node.throughput_capacity is None
+            for node in (lay.nodes[source] for source in lay.source.tolist())
+        ]
+        assert any(free)
+        assert torch.equal(shared[:, free], alone[:, free])
+        assert not torch.equal(shared, alone)
+
+    def test_a_limited_supplier_shares_its_capacity(self):
+        """Capacity 6, ten units wanted by two lanes alike in spread and flow: each gives up two."""
+        document = EXAMPLES["dc-two-stores"]()
+        document["nodes"][0]["throughput_capacity"] = 6.0
+        for lane in document["lanes"]:
+            lane["from"], lane["lead_time"] = "plant", 2
+        document["nodes"] = [node for node in document["nodes"] if node["id"] != "dc"]
+        document["lanes"] = [lane for lane in document["lanes"] if lane["to"] != "dc"]
+        document["demand"]["nodes"] = {name: {"mean": 4.0, "std": 1.0} for name in ("s1", "s2")}
+        simulator = NetworkSimulator(network(document)).double()
+        policy = GraphPolicy(simulator, NetworkSize(width=6)).double()
+        asked = torch.tensor([[7.0], [3.0]], dtype=torch.float64) / 4.0
+        none = torch.zeros(1, 1, dtype=torch.float64)
+        known = policy.leftover.per_unit(torch.zeros(2, 1).double(), none, none)
+        shared = policy.leftover(simulator.initial(1, torch.Generator()), asked, *known)
+        expected = torch.tensor([[5.0], [1.0]], dtype=torch.float64)
+        torch.testing.assert_close(4.0 * shared, expected, rtol=1e-5, atol=1e-5)
+
+    def test_its_gradient_is_right_in_stock_orders_and_weights(self):
+        policy = policy_of(NETWORKS["diamond"])
+        state, leftover = states_of(policy), policy.leftover
+
+        def shared(stock: Tensor, wanted: Tensor, change: Tensor, parts: Tensor) -> Tensor:
+            known = leftover.per_unit(change, parts[0], parts[1])
+            moved = NetworkState(stock, state.pipeline, state.aging, state.memory)
+            return leftover(moved, wanted, *known)
+
+        lanes, batch = len(leftover.scale), state.batch
+        inputs = (
+            state.net_inventory.detach(),
+            torch.rand(lanes, batch).double(),
+            torch.randn(lanes, 1).double(),
+            torch.rand(2, leftover.num_senders, 1).double(),
+        )
+        assert torch.autograd.gradcheck(shared, [value.clone().requires_grad_() for value in inputs])
+
+    @pytest.mark.parametrize("family", [GraphPolicy, SymmetricPolicy])
+    def test_where_keeping_is_dear_the_warehouse_ships_all_it_has_in_step_with_spread(self, family):
+        """Untrained and with no store above its level, stores reach one and the same safety factor."""
+        document = transshipment(4, holding_cost=2.0)
+        simulator = NetworkSimulator(network(document))
+        policy = family(simulator, NetworkSize(width=6))
+        start, lay = simulator.initial(1, torch.Generator()), simulator.layout
+        stock = start.net_inventory.clone()
+        stock[:, 4:] = 60.0
+        state = NetworkState(stock, start.pipeline, start.aging, start.memory)
+        orders = policy(state, 0).quantity[0].detach()
+        into = {int(lay.target[k]): orders[k] for k in range(lay.num_lanes)}
+        factors = [float((into[k] + stock[0, k] - 5 * lay.flow[k]) / lay.flow_std[k]) for k in range(4)]
+        torch.testing.assert_close(sum(into[k] for k in range(4)), torch.tensor(60.0))
+        torch.testing.assert_close(torch.tensor(factors), torch.full((4,), factors[0]), rtol=1e-3, atol=1e-3)
+
+    def test_where_keeping_is_cheap_nothing_is_pushed(self):
+        policy = GraphPolicy(NetworkSimulator(network(transshipment(4, holding_cost=0.5))), NetworkSize(width=6))
+        assert (policy.leftover.push == 0).all()
 
 
 class TestFeatures:
@@ -291,7 +395,7 @@ class TestFeatures:
         mean = torch.tensor(np.maximum(lay.flow[: lay.num_stocking], 1e-3))[:, None]
         torch.testing.assert_close(gap, level - shares @ position / mean, rtol=1e-6, atol=1e-6)
 
-    def test_untrained_it_orders_up_to_an_echelon_level(self):
+    def test_untrained_it_orders_up_to_an_echelon_level_what_there_is(self):
         simulator = NetworkSimulator(network(EXAMPLES["serial-backlogged"]())).double()
         policy = GraphPolicy(simulator, NetworkSize()).double()
         state = states_of(policy)
@@ -302,9 +406,12 @@ class TestFeatures:
         below = torch.tensor(lay.downstream).double()
         flow = lay.flow[0]
         gap = policy.level[:, 0] * flow - position @ below.t()
-        asked = policy.propose(state, 1).quantity[:, np.argsort(lay.target)]
+        lanes = np.argsort(lay.target)
+        asked = policy.propose(state, 1).quantity[:, lanes]
         assert (gap > 5.0).any()
-        torch.testing.assert_close(asked, flow * nearly_positive(gap / flow), rtol=1e-6, atol=1e-6)
+        supply = simulator.supply(state)[:, lay.source[lanes]]
+        expected = torch.minimum(flow * nearly_positive(gap / flow), supply)
+        torch.testing.assert_close(asked, expected, rtol=1e-6, atol=1e-6)
 
 
 class TestSettled:

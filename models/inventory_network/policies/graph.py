@@ -14,6 +14,7 @@ from models.dynamics import Stage
 from models.inventory_network.encoder import NetworkEncoder
 from models.inventory_network.policies.graph_features import NUM_DYNAMIC, DynamicFeatures, GraphIndex
 from models.inventory_network.policies.graph_static import NUM_LANE, NUM_NODE, StaticFeatures, starting_level
+from models.inventory_network.policies.leftover import Leftover
 from models.inventory_network.policy import NetworkPolicy, lane_scale, nearly_positive
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
 from models.networks import FeatureMap, LaneSum, bend, mix, read_each
@@ -31,6 +32,8 @@ class Constants:
     ask: Tensor  # (pair, lane, stage) added in the layer of lanes
     slope: Tensor  # (lane, stage) how much of the gap is ordered
     shift: Tensor  # (lane, stage) ordered beside it [periods of demand]
+    surplus: Tensor  # (lane, stage) ordered more per unit that the sender has left over [periods of demand]
+    shortage: Tensor  # (lane, stage) ordered less per unit that it lacks [periods of demand]
 
     def at(self, stage: int) -> "Constants":
         """One stage's column."""
@@ -69,15 +72,15 @@ class GraphPolicy(NetworkPolicy):
         self.embed_node = nn.ModuleList((FeatureMap(NUM_NODE, width, bias=True), FeatureMap(width, width, bias=True)))
         self.embed_lane = FeatureMap(NUM_LANE, width, bias=True)
         self.pairs = max(width // 4, 1)
-        self.about_node = FeatureMap(width, 2 * width + 1)
-        self.about_lane = FeatureMap(3 * width, width + self.pairs + 2)
+        self.about_node = FeatureMap(width, 2 * width + 3)
+        self.about_lane = FeatureMap(3 * width, width + self.pairs + 3)
         self.enter = FeatureMap(NUM_DYNAMIC, width)
         self.keep, self.speak_up, self.speak_down = (FeatureMap(width, width) for _ in range(3))
         self.ask_target, self.ask_source = FeatureMap(width, self.pairs), FeatureMap(width, self.pairs)
         self.answer = nn.Parameter(torch.zeros(1, self.pairs))
         self.read = nn.Parameter(torch.zeros(width, 1, 1))
-        nn.init.zeros_(self.about_node.weight[-1])
-        nn.init.zeros_(self.about_lane.weight[-2:])
+        nn.init.zeros_(self.about_node.weight[-3:])
+        nn.init.zeros_(self.about_lane.weight[-3:])
         nn.init.zeros_(self.about_lane.weight[:width])
         self._register_graph(simulator, graph)
 
@@ -92,6 +95,7 @@ class GraphPolicy(NetworkPolicy):
         self.to_suppliers = LaneSum(up, share_out, (count, senders))
         # Lanes are taken by receiving node: where each has one supplier, a node's row is its lane's.
         order = np.argsort(lay.target, kind="stable")
+        self.leftover = Leftover(simulator, graph, order, lane_scale(simulator))
         self.one_supplier = bool((lay.target[order] == np.arange(lay.num_lanes)).all())
         # Lanes from unlimited suppliers have no sender that could say anything: they point to a row of silence.
         sender = np.full(lay.num_lanes, senders, dtype=np.int64)
@@ -135,9 +139,12 @@ class GraphPolicy(NetworkPolicy):
         ends = (lanes, nodes.index_select(1, self.target), padded.index_select(1, self.lane_source))
         asks = self.about_lane(torch.cat(ends))
         level = (self.level + self.spread * about[-1, :stocking]) * outlook[:stocking]
-        read, ask = self.read + asks[:width], asks[width:-2]
+        read, ask = self.read + asks[:width], asks[width:-3]
         entry = self.enter.weight[:, self.dynamic.columns]
-        return Constants(entry, level, about[:width], about[width:-1], read, ask, 1.0 + asks[-2], asks[-1])
+        enter, turn = about[:width], about[width:-3]
+        given_out = about[-3:-1].index_select(1, self.senders)
+        surplus, shortage = self.leftover.per_unit(asks[-1], given_out[0], given_out[1])
+        return Constants(entry, level, enter, turn, read, ask, 1.0 + asks[-3], asks[-2], surplus, shortage)
 
     def features(self, state: NetworkState, stage: Stage) -> Float[Tensor, "batch feature"]:
         features: Tensor = self.encoder(state, stage)
@@ -158,8 +165,10 @@ class GraphPolicy(NetworkPolicy):
             pairs = pairs.add_(offers.index_select(1, self.lane_sender))
         answer = mix(self.answer, bend(pairs))[0].add_(self._read(nodes, known.read)).add_(known.shift)
         gap = gap if self.one_supplier else gap.index_select(0, self.target)
-        wanted = torch.addcmul(answer, known.slope, gap).index_select(0, self.rank)
-        return Orders((self.lane_scale * nearly_positive(wanted)).t())
+        wanted = nearly_positive(torch.addcmul(answer, known.slope, gap))
+        if not self.silent:
+            wanted = self.leftover(state, wanted, known.surplus, known.shortage)
+        return Orders((self.lane_scale * wanted.index_select(0, self.rank)).t())
 
     def _at_lanes(self, nodes: Float[Tensor, "feature node batch"]) -> Float[Tensor, "feature lane batch"]:
         """Rows of the receiving node of every lane, as a tensor of their own."""

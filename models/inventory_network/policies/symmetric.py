@@ -16,6 +16,7 @@ from models.dynamics import FeatureName, Stage
 from models.inventory_network.encoder import NetworkEncoder
 from models.inventory_network.policies.graph_features import DynamicFeatures, GraphIndex
 from models.inventory_network.policies.graph_static import StaticFeatures, starting_level
+from models.inventory_network.policies.leftover import Leftover
 from models.inventory_network.policy import NetworkPolicy, lane_scale, nearly_positive
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
 from models.networks import FeatureMap, bend
@@ -61,6 +62,9 @@ class SymmetricPolicy(NetworkPolicy):
         self.layers = nn.ModuleList(FeatureMap(width, width, bias=True) for _ in range(size.depth - 1))
         self.store_head = _silent(FeatureMap(width, 1, bias=True))
         self.upper_head = _silent(FeatureMap(width, len(upper_lanes), bias=True))
+        self.leftover = Leftover(simulator, graph, np.arange(lay.num_lanes), lane_scale(simulator))
+        self.share_head = _silent(FeatureMap(about, 1))
+        self.given_out = nn.Parameter(torch.zeros(2, self.leftover.num_senders, 1))  # of surplus, of shortage
 
     def _seen(self, simulator: NetworkSimulator) -> int:
         state = simulator.initial(1, torch.Generator())
@@ -87,8 +91,11 @@ class SymmetricPolicy(NetworkPolicy):
         for layer in self.layers:
             hidden = bend(layer(hidden))
         answers = torch.cat((self.store_head(hidden)[0], self.upper_head(context)[:, 0]))
-        wanted = gap.index_select(0, self.target) + answers.index_select(0, self.order)
-        return Orders((self.lane_scale * nearly_positive(wanted)).t())
+        wanted = nearly_positive(gap.index_select(0, self.target) + answers.index_select(0, self.order))
+        if self.leftover.num_senders:
+            surplus, shortage = self.leftover.per_unit(self.share_head(lanes)[0], self.given_out[0], self.given_out[1])
+            wanted = self.leftover(state, wanted, surplus, shortage)
+        return Orders((self.lane_scale * wanted).t())
 
 
 def _silent(layer: FeatureMap) -> FeatureMap:
