@@ -180,7 +180,7 @@ class HydrothermalSystem(Instance):
         description="First slices of deficit, cheapest first; the rest costs above.",
     )
     surplus_cost_per_mwh: Money = Field(
-        0.0, description="Price of must-run generation that nobody takes [money/MWh]; only where plants cannot stop."
+        1.0, description="Price of generation that nobody takes [money/MWh]; only where plants cannot stop."
     )
     discount: float = Field(1.0, gt=0, le=1, description="Weight of a stage's cost over that of the one before.")
     loss_tangents: int = Field(8, ge=2, le=100, description="Tangents of r·f² per line; only in dc_losses.")
