@@ -4,8 +4,8 @@
     python -m benchmarks.hydrothermal_cases --case bolivia --policies mean_inflow --paths 20
     python -m benchmarks.hydrothermal_cases --case case3 --policies foresight myopic mean_inflow --paths 2000
 
-Needs the cases (`HERENOW_CASE_DATA`, docs/data.md). Figures are per hour: totals divided by `stage_hours`. Bolivia runs on the
-published paths, case3 on paths drawn with the published probabilities.
+Needs the cases (`HERENOW_CASE_DATA`, docs/data.md). Figures are per hour: totals divided by `stage_hours`. Bolivia runs
+on the published paths, case3 on paths drawn with the published probabilities.
 """
 
 from __future__ import annotations
