@@ -43,7 +43,7 @@ PROBLEM = Problem(
         ),
         PolicyFamily("idle", "Make nothing", "rule", lazy(f"{_POLICIES}.static:idle"), tuning="none"),
     ),
-    default_family=lambda plant: "mlp",
+    default_family=lambda plant: "sequential" if len(plant.machines) > 1 else "mlp",
     view=lazy(f"{_ROOM}.view:LotView"),
     examples=EXAMPLES,
     values=lazy(f"{_POLICIES}.critics:critics"),
