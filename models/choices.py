@@ -194,19 +194,22 @@ def option_costs(
     state: S,
     stage: Stage,
     choice: Int[Tensor, "batch slot"],
-) -> Float[Tensor, "batch slot option"]:
-    """Cost now and to go of every option of every slot, the other slots as in `choice`; infinite where infeasible.
+    slots: list[int] | None = None,
+) -> Float[Tensor, "batch asked option"]:
+    """Cost now and to go of every option of every slot, or of `slots`, the others as in `choice`; infinite where
+    infeasible.
 
     The half stage from decision to post-decision state is known, so this is exact but for the critic. In a coupled
     problem an option that leaves a later slot's choice infeasible counts as infeasible.
     """
     choices = _choices_of(simulator)
-    slots, options = choices.num_slots, choices.num_options
-    every = slots * options
-    tried = choice[:, None, None, :].repeat(1, slots, options, 1)
-    slot = torch.arange(slots, device=choice.device)
-    tried[:, slot, :, slot] = torch.arange(options, device=choice.device)
-    flat = tried.reshape(-1, slots)
+    asked = torch.arange(choices.num_slots, device=choice.device) if slots is None else choice.new_tensor(slots)
+    every = len(asked) * choices.num_options
+    tried = choice[:, None, None, :].repeat(1, len(asked), choices.num_options, 1)
+    tried[:, torch.arange(len(asked), device=choice.device), :, asked] = torch.arange(
+        choices.num_options, device=choice.device
+    )
+    flat = tried.reshape(-1, choices.num_slots)
     many = state.map(lambda tensor: tensor.repeat_interleave(every, 0))
     stages = stage.repeat_interleave(every) if isinstance(stage, Tensor) else stage
     allowed = choices.feasible(many, stages, flat).gather(2, flat.unsqueeze(2)).squeeze(2).all(1)
@@ -215,7 +218,7 @@ def option_costs(
     post, costs = simulator.decide(many, choices.decision(flat), stages)
     total = values.post_value(post, stages)
     total = total + costs.total if costs.components else total
-    return torch.where(allowed, total, torch.inf).reshape(-1, slots, options)
+    return torch.where(allowed, total, torch.inf).reshape(-1, len(asked), choices.num_options)
 
 
 def improve(
@@ -229,7 +232,7 @@ def improve(
     """Choices after `sweeps` rounds of coordinate descent over slots on cost now plus V^x; ties stay as they are."""
     for _ in range(sweeps):
         for slot in range(_choices_of(simulator).num_slots):
-            costs = option_costs(simulator, values, state, stage, choice)[:, slot]
+            costs = option_costs(simulator, values, state, stage, choice, [slot])[:, 0]
             best, kept = costs.min(1), costs.gather(1, choice[:, slot : slot + 1]).squeeze(1)
             choice = choice.clone()
             choice[:, slot] = torch.where(best.values < kept, best.indices, choice[:, slot])
