@@ -1,6 +1,6 @@
 """How fast lot sizing is simulated, trained and decided, beside a well-kept library's masked PPO on the same simulator.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.lot_sizing_training [--device cuda] [--write benchmarks/lot_sizing_training.md]
+    OMP_NUM_THREADS=1 python -m benchmarks.lot_sizing_training [--device cuda] [--write FILE]
 
 One thread; fifteen items on five machines. The library is sb3-contrib's MaskablePPO (`pip install 'herenow[compare]'`;
 left out where it is not installed), given our features and masks. Once it steps our simulator in a batch of 128 with
