@@ -8,6 +8,7 @@ Also cases whose optimum is known, to see how tight the method is. Per store and
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -81,6 +82,14 @@ def table(stores: list[int], cases: bool, config: dict[str, Any]) -> Iterator[st
         yield row(f"warehouse + {count} stores", warehouse_stores(count), known, config)
 
 
+def _read(value: str) -> Any:
+    """A number, or the word itself."""
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stores", type=int, nargs="*", default=[3, 5, 10], help="numbers of stores")
@@ -91,7 +100,7 @@ def main() -> None:
     torch.set_num_threads(1)
     pairs = [item.split("=", 1) for item in arguments.set]
     config: dict[str, Any] = dict(TIGHT)
-    config |= dict(pairs)  # pydantic reads numbers
+    config |= {field: _read(value) for field, value in pairs}
     shown = [word for word in sys.argv[1:] if word != "--write" and word != str(arguments.write)]
     command = " ".join(["python -m benchmarks.lower_bound", *shown])
     lines = ["# A lower bound for one warehouse and its stores", ""]
