@@ -1,7 +1,6 @@
 """What networks see of a plant: stock against its limits and against demand, setups, runs, hours, and the calendar."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,15 +14,6 @@ from models.lot_sizing.simulator import LotPostState, LotSimulator
 COVER = 2.0  # stock is seen through exp(−stock / (COVER · mean demand)): fine where it runs out, coarse above
 NEAR_END = (2.0, 8.0)  # periods over which the end of the horizon makes itself felt
 LOOKAHEAD = 4  # periods of expected demand that are seen, where it changes
-
-
-@dataclass(frozen=True)
-class Seen:
-    """Features by item, by machine and of the calendar."""
-
-    items: Float[Tensor, "batch item feature"]
-    machines: Float[Tensor, "batch machine feature"]
-    calendar: Float[Tensor, "batch feature"]
 
 
 class LotEncoder(Encoder):
@@ -64,14 +54,10 @@ class LotEncoder(Encoder):
         self.calendar_size = 1 + len(NEAR_END)
         self.size = self.num_items * self.item_size + len(self.machine_ids) * self.machine_size + self.calendar_size
 
-    def seen(self, state: LotState | LotPostState, stage: Stage) -> Seen:
-        """Features by item, machine and of the calendar."""
-        return Seen(self._items(state, stage), self._machines(state, stage), self._calendar(state, stage))
-
     def forward(self, state: LotState | LotPostState, stage: Stage) -> Float[Tensor, "batch feature"]:
         """All features side by side: items, machines, calendar."""
-        seen = self.seen(state, stage)
-        return torch.cat((seen.items.flatten(1), seen.machines.flatten(1), seen.calendar), 1)
+        items, machines = self._items(state, stage), self._machines(state, stage)
+        return torch.cat((items.flatten(1), machines.flatten(1), self._calendar(state, stage)), 1)
 
     def names(self) -> list[FeatureName]:
         """Words for the features a planner can act on, in the order of `forward`."""
