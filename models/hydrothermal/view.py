@@ -266,13 +266,13 @@ class HydroView(View):
 
 def _by(ids: Sequence[str], values: Tensor) -> dict[str, list[float]]:
     """Columns (batch, id) by id, as lists over rows."""
-    return {identifier: _rounded(values[:, k]) for k, identifier in enumerate(ids)}
+    return dict(zip(ids, _rounded(values.T), strict=True))
 
 
 def _one(ids: Sequence[str], values: Tensor) -> dict[str, float]:
     return dict(zip(ids, _rounded(values), strict=True))
 
 
-def _rounded(values: Tensor) -> list[float]:
-    rounded: list[float] = (torch.round(values.double(), decimals=DECIMALS) + 0.0).tolist()  # no −0
+def _rounded(values: Tensor) -> list[Any]:
+    rounded: list[Any] = (torch.round(values.double(), decimals=DECIMALS) + 0.0).tolist()  # no −0
     return rounded
