@@ -209,6 +209,7 @@ def perfect_information(
     }
     if found.status in ("infeasible", "unbounded") or len(found.values) < 2:
         document["explanation"] = _EXPLANATIONS[found.status]
+        document["conflict"] = program.hot.conflict()  # rows that cannot all hold, where the program is infeasible
         return SolveResult(found.status, document)
     mean, error = estimate(found.values)
     document |= {
@@ -316,6 +317,7 @@ def deterministic(
     }
     if not hot.has_columns:
         document["explanation"] = _NO_PLAN[found.status]
+        document["conflict"] = hot.conflict()
         return SolveResult(found.status, document)
     done = replay(simulator, face, chained, hot.columns()[None], state, noise)
     document |= {

@@ -46,6 +46,7 @@ _OUTCOMES: Mapping[object, Status] = {
 }
 _NO_VALUE: Mapping[Status, float] = {"infeasible": np.inf, "unbounded": -np.inf}
 DENSE_ENTRIES = 50_000  # up to this size a data matrix is kept dense
+_IRREDUCIBLE = int(highspy.IisStrategy.kIisStrategyFromLp) | int(highspy.IisStrategy.kIisStrategyIrreducible)
 _FEASIBLE = 2  # HiGHS's kSolutionStatusFeasible
 _REMEDIES: Mapping[str, Mapping[str, object]] = {
     "cold_start": {},
@@ -267,6 +268,16 @@ class HotProgram:
         program = self.program
         prices: Vector = program.noise_cost - program.noise_matrix.T @ self.row_duals()[: len(program.rows)]
         return prices
+
+    def conflict(self) -> list[str]:
+        """Names of rows that cannot all hold within the columns' limits, none of them to spare (an irreducible
+        infeasible subset); [] if the last solve was not infeasible, or HiGHS finds none."""
+        if self._mixed or self._highs.getModelStatus() != highspy.HighsModelStatus.kInfeasible:
+            return []
+        self._set("iis_strategy", _IRREDUCIBLE)
+        _, found = self._highs.getIis()
+        rows = list(found.row_index_) if found.valid_ else []
+        return [self.program.rows[row] if row < len(self.program.rows) else f"cut {row}" for row in rows]
 
     def basis(self) -> Basis:
         """A copy of the last basis, to start other solves from; `InnerSolveError` if there is none."""
