@@ -151,8 +151,15 @@ def test_no_random_orders_cost_less_than_the_bound(seed: int) -> None:
 
 
 def test_weights_are_discounted_from_the_start_silent_in_warm_up() -> None:
-    simulator: Any = SimpleNamespace(num_stages=4, first_reported_stage=2, discount=0.5)
+    parts = {"num_stages": 4, "first_reported_stage": 2, "discount": 0.5}
+    simulator: Any = SimpleNamespace(**parts, reported_stages=range(2, 4))
     assert reported_weights(simulator).tolist() == [0, 0, 0.25, 0.125, 0.0625]
+
+
+def test_nothing_weighs_after_the_last_reported_stage_nor_what_is_left_then() -> None:
+    parts = {"num_stages": 4, "first_reported_stage": 0, "discount": 0.5}
+    simulator: Any = SimpleNamespace(**parts, reported_stages=range(0, 2))
+    assert reported_weights(simulator).tolist() == [1, 0.5, 0, 0, 0]
 
 
 def test_whole_numbers_make_a_tighter_bound() -> None:
