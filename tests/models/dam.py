@@ -70,7 +70,8 @@ class Stall(Program):
 
 def problem_of(face: Program, discount: float = 1.0) -> Any:
     """What a solver asks of a problem, for a program alone."""
-    simulator = SimpleNamespace(num_stages=face.num_stages, discount=discount, first_reported_stage=0)
+    stages = {"first_reported_stage": 0, "reported_stages": range(face.num_stages)}
+    simulator = SimpleNamespace(num_stages=face.num_stages, discount=discount, **stages)
     return SimpleNamespace(name="dam", program=lambda instance: face, simulator=lambda instance, counts=True: simulator)
 
 
