@@ -202,6 +202,36 @@ def _spare_parts() -> Document:
     }
 
 
+def _packing() -> Document:
+    """A packing line that makes several sizes a week, in big buckets: lots share the week's hours."""
+    sizes = {"small": (60, 1.2), "medium": (35, 2.0), "large": (18, 3.5), "jumbo": (6, 6.0)}
+    rates = {"small": 400, "medium": 300, "large": 200, "jumbo": 120}
+    return {
+        "problem": "lot_sizing",
+        "name": "packing",
+        "periods": 26,
+        "unmet_demand": "backlogged",
+        "lot_rule": "up_to_rate",
+        "lots_per_period": 3,
+        "setup_carry_over": True,
+        "items": [
+            {
+                "id": name,
+                "holding_cost": 0.05,
+                "lost_sales_cost": 4 * late,
+                "backlog_cost": late,
+                "backlog_max": 4 * mean,
+                "inventory_max": 10 * mean,
+                "initial_inventory": 2 * mean,
+                "demand": {"process": "negative_binomial", "mean": mean, "variance": 3 * mean},
+            }
+            for name, (mean, late) in sizes.items()
+        ],
+        "machines": [{"id": "line", "initial_setup": "small", "hours": 40}],
+        "capabilities": [_able("line", name, rate, 25, setup_hours=4) for name, rate in rates.items()],
+    }
+
+
 def _two_items() -> Document:
     return {
         "problem": "lot_sizing",
@@ -244,5 +274,6 @@ EXAMPLES = (
     _example("bottling", "Two bottling lines: changeovers by sequence, hours, maintenance", _bottling),
     _example("gearboxes", "Gears, gearboxes and drives: three levels, orders wait", _gearboxes),
     _example("spare-parts", "Spare parts: demand of every kind, one store", _spare_parts),
+    _example("packing", "A packing line: several lots a week", _packing),
     _example("two-items-one-machine", "Two items on one machine", _two_items),
 )

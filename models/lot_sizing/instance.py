@@ -121,6 +121,13 @@ class LotSizing(Instance):
         "all_or_nothing",
         description="all_or_nothing: a machine makes its full output or nothing; up_to_rate: any quantity up to it.",
     )
+    lots_per_period: int = Field(
+        1,
+        ge=1,
+        le=8,
+        description="Most lots that a machine makes one after the other in a period, within its hours; more than one "
+        "(a big bucket) needs up_to_rate.",
+    )
     whole_units: bool = Field(
         False, description="Full outputs are rounded down to whole units (hours and maintenance can break them)."
     )

@@ -1,4 +1,4 @@
-"""What a plant's machines may be given, and how much they then make: capability, maintenance, runs, components."""
+"""State and decision, and how much machines make: hours' production, less changeovers, as far as components go."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from models.choices import Choices
 from models.dynamics import Stage, Tensors
 from models.lot_sizing.instance import LotSizing
 from models.lot_sizing.layout import Layout
 
 ENOUGH = 1e-4  # how far components may miss what a lot needs, relative [–]: rounding
+HARDLY = 1e-6  # share of a period that is none: rounding
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,18 @@ class LotState(Tensors):
 class Lots(Tensors):
     """The decision: what every machine makes."""
 
-    item: Int[Tensor, "batch machine"]  # I: nothing
-    share: Float[Tensor, "batch lot"]  # of its full output, 0 … 1; no column where it is all or nothing
+    item: Int[Tensor, "batch lot"]  # I: nothing; machine by machine, a machine's lots of the period in their order
+    share: Float[Tensor, "batch share"]  # of its full output, 0 … 1; no column where it is all or nothing
+
+
+@dataclass(frozen=True)
+class Course(Tensors):
+    """What becomes of the machines in a period, lot after lot."""
+
+    before: Int[Tensor, "batch lot"]  # item each lot finds its machine set up for, I: none
+    left: Float[Tensor, "batch lot"]  # share of a full period each lot finds left
+    made: Float[Tensor, "batch lot"]  # [units]
+    last: Int[Tensor, "batch machine"]  # item of the last lot, I: the machine idled
 
 
 class Output(nn.Module):
@@ -39,6 +49,7 @@ class Output(nn.Module):
     loss: Tensor
     pair_loss: Tensor
     hours_share: Tensor
+    pace: Tensor
     line_made: Tensor
     line_component: Tensor
     line_needs: Tensor
@@ -49,6 +60,7 @@ class Output(nn.Module):
         super().__init__()
         self.divisible = plant.lot_rule == "up_to_rate"
         self.whole = plant.whole_units
+        self.several = plant.lots_per_period
         self.by_pair = layout.changeover_loss is not None
         pairs = np.zeros((0, 0, 0)) if layout.changeover_loss is None else layout.changeover_loss
         idle = ((0, 0), (0, 1))
@@ -57,6 +69,7 @@ class Output(nn.Module):
             ("loss", np.pad(layout.setup_loss, idle)),
             ("pair_loss", np.pad(pairs, ((0, 0), *idle))),
             ("hours_share", layout.share),
+            ("pace", np.pad(np.divide(1, layout.production, where=layout.can_make, out=0 * layout.production), idle)),
         ):
             self.register_buffer(name, torch.from_numpy(values).to(torch.get_default_dtype()), persistent=False)
         self.always_works = bool((layout.share == 1).all())
@@ -88,6 +101,47 @@ class Output(nn.Module):
         else:
             lost = self.loss[machine, item] * (item != state.setup)
         return self._rounded((made - lost).clamp_min(0.0))
+
+    def course(self, state: LotState, lots: Lots, stage: Stage) -> Course:
+        """A period in which every machine makes its lots one after the other, in the hours the earlier ones left."""
+        if self.several == 1:
+            made = self.of(state, lots.item, stage)
+            made = made * lots.share if self.divisible else made
+            return Course(state.setup, self.working(stage).expand(len(made), -1), made, lots.item)
+        machines = state.setup.shape[1]
+        items, shares = (own.view(-1, machines, self.several) for own in (lots.item, lots.share))
+        before, left = state.setup, self.working(stage).expand(len(items), -1)
+        last, machine = (
+            torch.full_like(before, self.production.shape[1] - 1),
+            torch.arange(machines, device=before.device),
+        )
+        steps = []
+        for item, share in zip(items.unbind(2), shares.unbind(2), strict=True):
+            ready = (left - self._changeover_time(before, item)).clamp_min(0.0)
+            made = self.production[machine, item] * ready * share
+            steps.append((before, left, made))
+            left = torch.where(item < self.production.shape[1] - 1, ready * (1.0 - share), left)
+            before, last = (torch.where(item < self.production.shape[1] - 1, item, own) for own in (before, last))
+        befores, lefts, mades = (torch.stack(own, dim=2).flatten(1) for own in zip(*steps, strict=True))
+        return Course(befores, lefts, mades, last)
+
+    def _changeover_time(self, before: Tensor, item: Tensor) -> Float[Tensor, "batch machine"]:
+        """Share of a full period that a changeover takes; nothing to go on or idle."""
+        machine = torch.arange(item.shape[1], device=item.device)
+        if self.by_pair:
+            return self.pair_loss[machine, before, item] * self.pace[machine, item]
+        return self.loss[machine, item] * (item != before) * self.pace[machine, item]
+
+    def fitting(self, state: LotState, lots: Lots, stage: Stage) -> Bool[Tensor, "batch lot choice"]:
+        """Items whose changeover ends in the hours that each lot finds left; of several lots a period only."""
+        course = self.course(state, lots, stage)
+        machine = torch.arange(state.setup.shape[1], device=state.setup.device).repeat_interleave(self.several)
+        if self.by_pair:
+            takes = self.pair_loss[machine, course.before] * self.pace[machine]
+        else:
+            items = torch.arange(self.production.shape[1], device=machine.device)
+            takes = (self.loss * self.pace)[machine] * (course.before[..., None] != items)
+        return takes <= course.left[..., None] + HARDLY
 
     def every(self, state: LotState, stage: Stage) -> Float[Tensor, "batch machine item"]:
         """The same of every item [units]; the last column is nothing."""
@@ -142,101 +196,3 @@ class Output(nn.Module):
 
     def _rounded(self, made: Tensor) -> Tensor:
         return (made + 1e-4).floor() if self.whole else made
-
-
-class LotChoices(Choices[LotState, Lots]):
-    """Slot = machine, option = item, the last one idle; with divisible lots a slot for the share follows each.
-
-    Capability, maintenance, minimum runs and component stock are masks; the storage limits are not: they scrap.
-    """
-
-    def __init__(self, plant: LotSizing, layout: Layout, output: Output) -> None:
-        self.output = output
-        self.num_items, self.num_machines = layout.num_items, layout.num_machines
-        self.divisible, self.levels = output.divisible, plant.quantity_levels
-        self.num_slots = self.num_machines * (2 if self.divisible else 1)
-        self.num_options = max(self.num_items + 1, self.levels + 1 if self.divisible else 0)
-        self.binds_runs = bool((layout.minimum_run > 1).any())
-        self.coupled = output.consumes
-
-    def feasible(
-        self, state: LotState, stage: Stage, choice: Int[Tensor, "batch slot"] | None = None
-    ) -> Bool[Tensor, "batch slot option"]:
-        """Options of every slot; in a plant without components earlier slots do not matter."""
-        if choice is None:
-            choice = torch.full((state.batch, self.num_slots), self.num_items, device=state.setup.device)
-            if self.divisible:
-                choice[:, 1::2] = self.levels
-        lots = self.decision(choice)
-        free = self.output.components_left(state, lots, stage) if self.coupled else None
-        items = self._items(state, stage, None if self.divisible else free)
-        items = nn.functional.pad(items, (0, self.num_options - items.shape[2]))
-        if not self.divisible:
-            return items
-        most = torch.ones_like(lots.share) if free is None else self.output.most(free, lots.item)
-        level = torch.arange(self.num_options, device=items.device)
-        shares = (level <= self.levels) & (level <= most[..., None] * self.levels + ENOUGH)
-        return torch.stack((items, shares), dim=2).flatten(1, 2)
-
-    def _items(
-        self, state: LotState, stage: Stage, free: Float[Tensor, "batch machine line"] | None
-    ) -> Bool[Tensor, "batch machine choice"]:
-        """Items that every machine may be given, with `free` those whose full lot the components allow; idle last."""
-        may = (self.output.production > 0) & (self.output.working(stage) > 0)[..., None]
-        if free is not None:
-            may = may & ~self.output.short_of(free)
-        idle = torch.arange(self.num_items + 1, device=may.device) == self.num_items
-        may = (may | idle).expand(state.batch, -1, -1)
-        if not self.binds_runs:
-            return may
-        own = torch.arange(self.num_items + 1, device=may.device) == state.setup[..., None]
-        goes_on = may & own & ~idle
-        bound = torch.where(goes_on.any(2, keepdim=True), goes_on, idle)
-        return torch.where((state.run > 0)[..., None], bound, may)
-
-    def decision(self, choice: Int[Tensor, "batch slot"]) -> Lots:
-        """Items, and shares in steps of one over the number of levels; an idle machine's share is zero."""
-        like = self.output.production
-        if not self.divisible:
-            return Lots(choice, like.new_zeros((choice.shape[0], 0)))
-        item, level = choice[:, 0::2], choice[:, 1::2]
-        share = (level.to(like) / self.levels).clamp_max(1.0)
-        return Lots(item.clamp_max(self.num_items), torch.where(item < self.num_items, share, 0.0))
-
-    def choice(self, decision: Lots) -> Int[Tensor, "batch slot"]:
-        """The options a decision is made of; shares become the nearest level."""
-        if not self.divisible:
-            return decision.item
-        level = (decision.share * self.levels).round().long()
-        return torch.stack((decision.item, level), dim=2).flatten(1)
-
-    def repair(self, state: LotState, decision: Lots, stage: Stage) -> Lots:
-        """The decision itself if feasible; see `LotSimulator.repair`."""
-        item = self._nearest(decision.item.clamp(0, self.num_items), state, self._items(state, stage, None))
-        if self.divisible:
-            share = torch.where(item < self.num_items, decision.share.clamp(0.0, 1.0), 0.0)
-            return Lots(item, self.output.rationed(state, Lots(item, share), stage) if self.coupled else share)
-        # Whether a lot's components are there depends on the lots before it: machine after machine.
-        for machine in range(self.num_machines if self.coupled else 0):
-            given = self._nearest(item, state, self.feasible(state, stage, item))
-            item = torch.where(torch.arange(self.num_machines, device=item.device) <= machine, given, item)
-        return Lots(item, decision.share)
-
-    def _nearest(self, item: Tensor, state: LotState, may: Tensor) -> Int[Tensor, "batch machine"]:
-        """The item itself if the machine may be given it, else the only one it may go on with, else nothing."""
-        allowed = may.gather(2, item[..., None]).squeeze(2)
-        goes_on = may.gather(2, state.setup[..., None]).squeeze(2) & ~may[..., -1]
-        return torch.where(allowed, item, torch.where(goes_on, state.setup, self.num_items))
-
-    def violation(self, state: LotState, decision: Lots, stage: Stage) -> Float[Tensor, " batch"]:
-        """See `LotSimulator.violation`."""
-        free = self.output.components_left(state, decision, stage) if self.coupled else None
-        may = self._items(state, stage, None if self.divisible else free)
-        known = (decision.item >= 0) & (decision.item <= self.num_items)
-        allowed = may.gather(2, decision.item.clamp(0, self.num_items)[..., None]).squeeze(2)
-        breach = (~(allowed & known)).to(state.stock).amax(1)
-        if not self.divisible:
-            return breach
-        outside = torch.maximum(-decision.share, decision.share - 1.0).clamp_min(0.0).amax(1)
-        breach = torch.maximum(breach, outside)
-        return torch.maximum(breach, self.output.overdrawn(state, decision, stage)) if self.coupled else breach

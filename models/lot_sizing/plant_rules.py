@@ -16,6 +16,7 @@ def plant_rules(plant: LotSizing) -> Iterator[Issue]:
     yield from _repeated("machines", (machine.id for machine in plant.machines))
     yield from _item_rules(plant)
     yield from _demand_rules(plant)
+    yield from _bucket_rules(plant)
     yield from _machine_rules(plant)
     yield from _capability_rules(plant)
     yield from _changeover_rules(plant)
@@ -76,6 +77,20 @@ def _demand_rules(plant: LotSizing) -> Iterator[Issue]:
     if entries > LARGEST_TABLE:
         detail = f"the items' demand has about {entries} probabilities, at most {LARGEST_TABLE}: use larger units"
         yield _error("support", detail, "items")
+
+
+def _bucket_rules(plant: LotSizing) -> Iterator[Issue]:
+    if plant.lots_per_period == 1:
+        return
+    bound = any(machine.minimum_run > 1 for machine in plant.machines)
+    for clashes, what in (
+        (plant.lot_rule != "up_to_rate", 'needs "lot_rule": "up_to_rate"'),
+        (plant.whole_units, "lots of whole units fill a period one at a time: leave whole_units out"),
+        (bound, "a minimum run needs one lot a period"),
+        (bool(plant.bill_of_materials), "a bill of materials needs one lot a period"),
+    ):
+        if clashes:
+            yield _error("bucket", what, "lots_per_period")
 
 
 def _machine_rules(plant: LotSizing) -> Iterator[Issue]:

@@ -18,7 +18,7 @@ from models.lot_sizing.instance import LotSizing
 from models.lot_sizing.layout import Layout, compile_layout
 from models.lot_sizing.lots import Lots, LotState
 from models.lot_sizing.simulator import Demand
-from models.program import Indices, LinearProgram, Program, Vector
+from models.program import Indices, LinearProgram, NoProgram, Program, Vector
 
 SETTLING = 5  # [periods]
 
@@ -76,7 +76,13 @@ class LotProgram(Program):
 
 
 def lot_program(plant: LotSizing) -> LotProgram:
-    """The algebraic face of a plant."""
+    """The algebraic face of a plant.
+
+    Raises:
+        NoProgram: a period has several lots.
+    """
+    if plant.lots_per_period > 1:
+        raise NoProgram("a period of several lots on a machine has no algebra here")
     return LotProgram(plant)
 
 

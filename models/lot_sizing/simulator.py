@@ -17,11 +17,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from models.dynamics import Costs, Simulator, Stage, Tensors
+from models.lot_sizing.choices import LotChoices
 from models.lot_sizing.demand.sampling import DemandSampler
 from models.lot_sizing.demand.tables import DemandTables, demand_tables
 from models.lot_sizing.instance import LotSizing
 from models.lot_sizing.layout import Layout, compile_layout
-from models.lot_sizing.lots import LotChoices, Lots, LotState, Output
+from models.lot_sizing.lots import Lots, LotState, Output
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class LotSimulator(Simulator[LotState, LotPostState, Lots, Demand]):
     makeable: Tensor
     num_makeable: Tensor
     minimum_run: Tensor
+    lot_machine: Tensor
     space: Tensor
     space_capacity: Tensor
     keeping: Tensor
@@ -93,6 +95,7 @@ class LotSimulator(Simulator[LotState, LotPostState, Lots, Demand]):
         self._keep("space_capacity", lay.space_capacity)
         self._keep("keeping", lay.keeping)
         self._keep("minimum_run", lay.minimum_run)
+        self._keep("lot_machine", np.arange(self.num_machines).repeat(self.plant.lots_per_period))
         self.by_pair, self.consumes = lay.changeover_cost is not None, lay.consumption is not None
         self.waits, self.shares_space = bool(lay.backlog_max.any()), bool(len(lay.space))
         self.stores_without_limit = bool(np.isinf(lay.inventory_max).all())
@@ -136,31 +139,28 @@ class LotSimulator(Simulator[LotState, LotPostState, Lots, Demand]):
         return Demand(self.sampler.expected(self.num_stages, self.holding_cost).expand(batch, -1, -1))
 
     def decide(self, state: LotState, decision: Lots, stage: Stage) -> tuple[LotPostState, Costs]:
-        item, changed = decision.item, decision.item != state.setup
-        made = self.output.of(state, item, stage)
-        if self.output.divisible:
-            made = made * decision.share
-        paid = self.changeover_costs(state.setup, item)
-        idle = item == self.num_items if self.carries_over or self.binds_runs or self.counts else None
-        setup = torch.where(idle, state.setup, item) if self.carries_over and idle is not None else item
-        produced = torch.zeros_like(state.stock[:, :1]).expand(-1, self.num_items + 1).scatter_add(1, item, made)
+        item, course = decision.item, self.output.course(state, decision, stage)
+        changed, paid = item != course.before, self.changeover_costs(course.before, item)
+        idle = course.last == self.num_items if self.carries_over or self.binds_runs else None
+        setup = torch.where(idle, state.setup, course.last) if self.carries_over and idle is not None else course.last
+        produced = torch.zeros_like(state.stock[:, :1]).expand(-1, self.num_items + 1)
+        produced = produced.scatter_add(1, item, course.made)
         stock = state.stock + produced[:, :-1]
         if self.consumes:
             stock = stock - produced[:, :-1] @ self.consumption
         run = state.run if idle is None else self._run(state, changed, idle)
         post = LotPostState(stock, setup, run)
         components = {"setup": paid.sum(1)}
-        if not self.counts or idle is None:
+        if not self.counts:
             return post, Costs(components)
-        return post, self._counted(components, paid, produced, item, changed & ~idle)
+        return post, self._counted(components, paid, produced, item, changed & (item < self.num_items))
 
-    def changeover_costs(self, setup: Tensor, item: Tensor) -> Float[Tensor, "batch machine"]:
-        """What every machine pays to make `item` after `setup` [money]; nothing to idle or go on."""
-        machine = torch.arange(self.num_machines, device=item.device)
+    def changeover_costs(self, before: Tensor, item: Tensor) -> Float[Tensor, "batch lot"]:
+        """What every lot pays to make `item` after `before` [money]; nothing to idle or go on."""
         if self.by_pair:
             # From an item to itself the table holds nothing.
-            return self.changeover_cost[machine, setup, item]
-        return self.setup_cost[machine, item] * (item != setup)
+            return self.changeover_cost[self.lot_machine, before, item]
+        return self.setup_cost[self.lot_machine, item] * (item != before)
 
     def _run(self, state: LotState, changed: Tensor, idle: Tensor) -> Int[Tensor, "batch bound"]:
         """Periods that every machine still has to make its item, seen from the next period."""

@@ -41,7 +41,7 @@ class LotView(View):
         self.simulator = LotSimulator(plant, counts=False).double()
         self.places = Places.of(plant)
         self.items: list[str | None] = [*(item.id for item in plant.items), None]
-        self.machines = [machine.id for machine in plant.machines]
+        self.machines = [machine.id for machine in plant.machines for _ in range(plant.lots_per_period)]  # by lot
         self._forecaster = Forecaster(self.simulator.layout, self.simulator.tables)
 
     def state_schema(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class LotView(View):
             cost = {"setup": setup} | {name: float(values[row].sum()) for name, values in now.cost.items()}
             found.append(
                 {
-                    "production": [_document(line) for line in lines],
+                    "production": [_document(line) for line in self._told(lines)],
                     "post_inventory": self._by_item(post_stock[row]),
                     "expected": [
                         {
@@ -110,37 +110,45 @@ class LotView(View):
         return {item.id: _rounded(value) for item, value in zip(self.plant.items, values.tolist(), strict=True)}
 
     def _lines(self, state: LotState, decision: Lots, stage: Tensor) -> list[list[MachineLine]]:
-        """What every machine does, by row."""
-        quantity, cost = self._quantity(state, decision, stage), self._setup_cost(state, decision)
-        works = np.broadcast_to((self.simulator.output.working(stage) > 0).numpy(), decision.item.shape)
+        """What every machine does, lot by lot, by row."""
+        course = self.simulator.output.course(state, decision, stage)
+        several = self.plant.lots_per_period
+        cost = self.simulator.changeover_costs(course.before, decision.item)
+        works = (self.simulator.output.working(stage) > 0).repeat_interleave(several, dim=-1).numpy()
+        works = np.broadcast_to(works, decision.item.shape)
         bound = (state.run > 0).numpy() if state.run.shape[1] else np.zeros(decision.item.shape, dtype=bool)
-        before, item = state.setup.tolist(), decision.item.tolist()
+        before, item = course.before.tolist(), decision.item.tolist()
         return [
             [
                 MachineLine(
                     name,
-                    self.items[before[row][m]],
-                    self.items[item[row][m]],
-                    float(quantity[row, m]),
-                    float(cost[row, m]),
-                    bool(works[row, m]),
-                    bool(bound[row, m]),
+                    self.items[before[row][k]],
+                    self.items[item[row][k]],
+                    float(course.made[row, k]),
+                    float(cost[row, k]),
+                    bool(works[row, k]),
+                    bool(bound[row, k]),
                 )
-                for m, name in enumerate(self.machines)
+                for k, name in enumerate(self.machines)
             ]
             for row in range(decision.batch)
         ]
 
-    def _quantity(self, state: LotState, decision: Lots, stage: Tensor) -> Tensor:
-        made = self.simulator.output.of(state, decision.item, stage)
-        return made * decision.share if self.simulator.output.divisible else made
-
-    def _setup_cost(self, state: LotState, decision: Lots) -> Tensor:
-        return self.simulator.changeover_costs(state.setup, decision.item)
+    def _told(self, lines: list[MachineLine]) -> list[MachineLine]:
+        """Lines worth telling: of several lots a period those that make something, or one that idles."""
+        several = self.plant.lots_per_period
+        if several == 1:
+            return lines
+        found: list[MachineLine] = []
+        for first in range(0, len(lines), several):
+            own = lines[first : first + several]
+            found += [line for line in own if line.item is not None] or own[:1]
+        return found
 
     def encode_columns(self, state: LotState, decision: Lots, stage: Tensor) -> dict[str, Any]:
-        quantity, cost = self._quantity(state, decision, stage), self._setup_cost(state, decision)
-        changed = (decision.item != state.setup) & (decision.item < len(self.plant.items))
+        course = self.simulator.output.course(state, decision, stage)
+        quantity, cost = course.made, self.simulator.changeover_costs(course.before, decision.item)
+        changed = (decision.item != course.before) & (decision.item < len(self.plant.items))
         post, _ = self.simulator.decide(state, decision, stage)
         lines = [
             {
@@ -160,8 +168,8 @@ class LotView(View):
 
     def repairs(self, state: LotState, proposed: Lots, feasible: Lots, stage: Tensor) -> list[list[Repair]]:
         item = proposed.item.clamp(0, len(self.plant.items))
-        asked = self._quantity(state, Lots(item, proposed.share.to(state.stock)), stage)
-        given = self._quantity(state, feasible, stage)
+        asked = self.simulator.output.course(state, Lots(item, proposed.share.to(state.stock)), stage).made
+        given = self.simulator.output.course(state, feasible, stage).made
         moved = (item != feasible.item) | ((asked - given).abs() > 0.5 * 10**-DECIMALS)
         found: list[list[Repair]] = []
         for row in range(state.batch):
@@ -175,7 +183,10 @@ class LotView(View):
 
     def _binding_rule(self, state: LotState, machine: int, asked: int, given: int, row: int, stage: Tensor) -> str:
         name, wanted = self.machines[machine], self.items[asked]
-        working = np.broadcast_to(self.simulator.output.working(stage[row : row + 1]).numpy(), (1, len(self.machines)))
+        machine //= self.plant.lots_per_period
+        working = np.broadcast_to(
+            self.simulator.output.working(stage[row : row + 1]).numpy(), (1, len(self.plant.machines))
+        )
         if asked == given:
             return "no more than the full output, the components in stock, and not less than nothing"
         if wanted is not None and wanted not in self.places.able[name]:
@@ -184,6 +195,8 @@ class LotView(View):
             return f"{name} does not work this period"
         if state.run.shape[1] and int(state.run[row, machine]) > 0:
             return f"{name} must go on with {self.items[int(state.setup[row, machine])]} for its minimum run"
+        if self.plant.lots_per_period > 1:
+            return f"the hours that are left do not suffice to change {name} over to {wanted}"
         return f"the components of {wanted} are not in stock"
 
     def probes(self, state: LotState) -> None:
@@ -194,7 +207,7 @@ class LotView(View):
         now = self._forecaster.outlook(post.stock.numpy(), stage.numpy())
         stock = state.stock.numpy()
         return [
-            sentences(self.plant, lines, stock[row], now, row)
+            sentences(self.plant, self._told(lines), stock[row], now, row)
             for row, lines in enumerate(self._lines(state, decision, stage))
         ]
 
@@ -209,7 +222,7 @@ class LotView(View):
 
     def schedule(self, steps: Sequence[tuple[LotState, Lots, Tensor]]) -> list[dict[str, Any]]:
         plans = [self._lines(state, decision, stage)[0] for state, decision, stage in steps]
-        return bars([int(stage[0]) for _, _, stage in steps], plans)
+        return bars([int(stage[0]) for _, _, stage in steps], plans, self.plant.lots_per_period)
 
     def warnings(self, documents: Sequence[object]) -> list[list[str]]:
         return [self._notes(document) if isinstance(document, Mapping) else [] for document in documents]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from models.lot_sizing.instance import LotSizing
 
@@ -90,15 +91,19 @@ class PlainPlant:
     def step(
         self,
         state: PlainState,
-        given: dict[str, str | None],
-        share: dict[str, float],
+        given: dict[str, Any],
+        share: dict[str, Any],
         demand: dict[str, float],
         period: int,
     ) -> tuple[PlainState, dict[str, float]]:
-        """One period: next state and costs by component."""
+        """One period: next state and costs by component. Lists of items and shares are lots one after the other."""
         costs = {"setup": 0.0, "lost_sales": 0.0, "holding": 0.0, "backlog": 0.0}
         stock, setup, run = dict(state.stock), dict(state.setup), dict(state.run)
         for machine in self.plant.machines:
+            if isinstance(given[machine.id], list):
+                lots = zip(given[machine.id], share[machine.id], strict=True)
+                costs["setup"] += self.bucket(machine, list(lots), stock, setup, period)
+                continue
             item, before = given[machine.id], state.setup[machine.id]
             if item is None:
                 if not self.plant.setup_carry_over:
@@ -126,6 +131,21 @@ class PlainPlant:
             costs["holding"] += item.holding_cost * max(stock[item.id], 0.0)
             costs["backlog"] += item.backlog_cost * max(-stock[item.id], 0.0)
         return PlainState(stock, setup, run), costs
+
+    def bucket(self, machine, lots, stock, setup, period: int) -> float:
+        """Several lots in the hours of a period: changes stock and setup, returns what the changeovers cost."""
+        left, paid, last, now = self.working(machine, period), 0.0, None, setup[machine.id]
+        for item, share in lots:
+            if item is None:
+                continue
+            rate = next(c for c in self.plant.capabilities if (c.machine, c.item) == (machine.id, item)).production
+            cost, lost = self.changeover(machine, now, item)
+            left -= lost / rate
+            assert left >= -1e-6, "the changeover does not fit"
+            stock[item] += rate * left * share
+            left, paid, last, now = left * (1 - share), paid + cost, item, item
+        setup[machine.id] = last if last is not None or not self.plant.setup_carry_over else setup[machine.id]
+        return paid
 
     def kept(self, stock: dict[str, float]) -> dict[str, float]:
         """What shared storages leave of each item's stock."""

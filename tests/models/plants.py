@@ -73,9 +73,12 @@ def random_plant(seed: int) -> LotSizing:
     found["items"] = [_item(dice, name, found["unmet_demand"]) for name in items]
     found["machines"] = [_machine(dice, name, hours[name], [i for m, i in pairs if m == name]) for name in machines]
     found["capabilities"] = [_capability(dice, m, i, hours[m]) for m, i in pairs]
+    if found["lot_rule"] == "up_to_rate" and coin():
+        found |= {"lots_per_period": dice.randint(2, 3), "whole_units": False}
+        found["machines"] = [machine | {"minimum_run": 1} for machine in found["machines"]]
     if coin():
         found["changeovers"] = _changeovers(dice, pairs, hours)
-    if coin() and len(items) > 1:
+    if coin() and len(items) > 1 and "lots_per_period" not in found:
         found["bill_of_materials"] = [
             {"item": items[k], "component": items[k + 1], "quantity": float(dice.randint(1, 3))}
             for k in range(len(items) - 1)

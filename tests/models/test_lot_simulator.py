@@ -80,6 +80,41 @@ class TestOnePeriodByHand:
         assert post.stock.tolist() == [[3.0, 1.0]]
 
 
+class TestSeveralLotsByHand:
+    def plant(self):
+        able = [
+            {"machine": "M1", "item": item, "production": 8.0, "setup_cost": 3.0, "setup_hours": 2.0} for item in "AB"
+        ]
+        machine = {"id": "M1", "initial_setup": "A", "hours": 8.0}
+        return plant(machines=[machine], capabilities=able, lot_rule="up_to_rate", lots_per_period=2)
+
+    def given(self, first, second, *share) -> Lots:
+        return Lots(torch.tensor([[first, second]]), torch.tensor([share], dtype=torch.float64))
+
+    def test_the_second_lot_has_the_hours_the_first_left(self):
+        simulator = exact(self.plant())
+        # Half of 8 hours for A: 4 units; of the other 4 hours the changeover takes 2, all the rest makes B: 2 units.
+        post, costs = simulator.decide(state_of(simulator, [0.0, 0.0], [0]), self.given(0, 1, 0.5, 1.0), 0)
+        assert post.stock.tolist() == [[4.0, 2.0]]
+        assert post.setup.tolist() == [[1]]
+        assert float(costs.components["setup"]) == 3.0
+
+    def test_an_idle_second_lot_keeps_the_setup_of_the_first(self):
+        simulator = exact(self.plant())
+        post, _ = simulator.decide(state_of(simulator, [0.0, 0.0], [2]), self.given(1, 2, 0.5, 0.0), 0)
+        assert post.setup.tolist() == [[1]]
+        assert post.stock.tolist() == [[0.0, 3.0]]
+
+    def test_a_changeover_that_does_not_end_in_the_period_may_not_begin(self):
+        simulator = exact(self.plant())
+        state, lots = state_of(simulator, [0.0, 0.0], [0]), self.given(0, 1, 1.0, 1.0)
+        assert float(simulator.violation(state, lots, 0)) == 1.0
+        repaired = simulator.repair(state, lots, 0)
+        assert repaired.item.tolist() == [[0, 2]]
+        choice = simulator.lot_choices.choice(lots)
+        assert simulator.lot_choices.feasible(state, 0, choice)[0, 2, :3].tolist() == [True, False, True]
+
+
 def walk(own, seed: int, batch: int = 4):
     """A random feasible walk through a plant in both simulators, period by period."""
     generator = torch.Generator().manual_seed(seed)
@@ -102,12 +137,16 @@ def walk(own, seed: int, batch: int = 4):
 
 
 def plain_decision(own, decision: Lots, row: int):
-    items = [*(item.id for item in own.items), None]
-    given_items = {m.id: items[int(decision.item[row, k])] for k, m in enumerate(own.machines)}
-    shares = {
-        m.id: float(decision.share[row, k]) if decision.share.numel() else 1.0 for k, m in enumerate(own.machines)
-    }
-    return given_items, shares
+    """Item and share by machine; lists of them where a period has several lots."""
+    items, several = [*(item.id for item in own.items), None], own.lots_per_period
+    chosen = [items[k] for k in decision.item[row].tolist()]
+    share = decision.share[row].tolist() or [1.0] * len(chosen)
+    if several == 1:
+        return tuple({m.id: values[k] for k, m in enumerate(own.machines)} for values in (chosen, share))
+    return tuple(
+        {m.id: values[k * several : (k + 1) * several] for k, m in enumerate(own.machines)}
+        for values in (chosen, share)
+    )
 
 
 def assert_same(own, state: LotState, plain: PlainState, row: int) -> None:
@@ -129,6 +168,8 @@ def test_any_plant_behaves_as_in_the_plain_simulator(seed):
 @settings(max_examples=80, deadline=None)
 def test_a_machine_may_be_given_what_the_plain_simulator_allows(seed):
     own = random_plant(seed)
+    if own.lots_per_period > 1:
+        return  # whether a changeover still fits is asserted on every walk
     for simulator, plain, state, states, decision, _, period in walk(own, seed, batch=2):
         choice = simulator.lot_choices.choice(decision)
         step = 2 if own.lot_rule == "up_to_rate" else 1

@@ -8,11 +8,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from models.dynamics import Stage
+from models.lot_sizing.choices import LotChoices
 from models.lot_sizing.exact.plant import Plant
 from models.lot_sizing.exact.shelf import Shelf
 from models.lot_sizing.instance import LotSizing
 from models.lot_sizing.layout import compile_layout
-from models.lot_sizing.lots import LotChoices, LotState, Output
+from models.lot_sizing.lots import LotState, Output
 from models.lot_sizing.simulator import LotPostState
 from models.weakly_coupled import Situation
 

@@ -47,13 +47,21 @@ class LotRule(Policy[LotState, Lots]):
         self, state: LotState, item: Int[Tensor, "batch machine"], level: Float[Tensor, "*batch item"], stage: Stage
     ) -> Lots:
         """Lots of these items: full ones, or as much as brings the stock after mean demand up to `level`."""
-        if not self.simulator.output.divisible:
+        output = self.simulator.output
+        if not output.divisible:
             return Lots(item, state.stock.new_zeros((item.shape[0], 0)))
         missing = (level + self.demand(stage) - state.stock).clamp_min(0.0)
         wanted = torch.cat((missing, torch.zeros_like(missing[:, :1])), dim=1).gather(1, item)
-        full = self.simulator.output.of(state, item, stage)
+        full = output.of(state, item, stage)
         share = torch.where(full > 0, wanted / full.clamp_min(1e-9), 0.0).clamp_max(1.0)
-        return Lots(item, share.detach())  # what is lumpy is searched, not descended
+        # What is lumpy is searched, not descended; of several lots a period the rules use the first.
+        return Lots(_first(item, output.several, self.simulator.num_items), _first(share.detach(), output.several, 0.0))
+
+
+def _first(values: Tensor, several: int, rest: float) -> Tensor:
+    """Values (batch, machine) as those of each machine's first lot, the others `rest`."""
+    others = torch.full_like(values, rest)
+    return torch.stack((values, *[others] * (several - 1)), dim=2).flatten(1) if several > 1 else values
 
 
 def coming(table: Floats, periods: int) -> Floats:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from models.choices import ChoicePolicy, masked
 from models.core import NetworkSize
 from models.dynamics import FeatureName, Stage
+from models.lot_sizing.choices import LotChoices
 from models.lot_sizing.encoder import LotEncoder
 from models.lot_sizing.instance import LotSizing
-from models.lot_sizing.lots import LotChoices, Lots, LotState
+from models.lot_sizing.lots import Lots, LotState
 from models.lot_sizing.simulator import LotSimulator
 from models.networks import squashed
 
