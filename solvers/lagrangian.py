@@ -17,12 +17,13 @@ Sources: Hawkins, "A Lagrangian decomposition approach to weakly coupled dynamic
 momentum as in Polyak, USSR Computational Mathematics and Mathematical Physics 4 (1964).
 
 Choices and why
-  * Prices are first the same in every stage (the gradient's mean moves them all), if stages are alike: five numbers are
-    found sooner than five hundred. Then every stage gets its own, which is where the end of the horizon shows.
+  * Where stages are alike, prices are found on a short horizon first; its two ends, with their middle's mean between,
+    are the prices of the real one, which are then improved further (`stretched`).
   * Any prices give a bound, so the ascent stops when it likes; the best prices found are kept.
   * The bound is of the problem as the face sees it (`relaxes` says what it allows beyond); every relaxation lowers it.
-  * The policy looks ahead with prices averaged over neighbouring stages (`smoothing`): the ascent's prices zigzag from
-    stage to stage, which does not hurt their bound and costs the policy 1 to 2 %.
+  * The policy looks ahead with other prices than the bound's, which zigzag from stage to stage and iteration to
+    iteration: averaged over iterations (`Ascent.steady`) and over neighbouring stages (`smoothing`), then raised and
+    lowered, all and one by one, while simulated cost falls (`tuned`).
   * The prices of the stage itself play no part in its decision: there the resources are what they are.
 
 Metrics logged: `bound`, of this iteration's prices; `best_bound`; `excess`, the largest expected use beyond capacity.
@@ -32,7 +33,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,19 +43,25 @@ from pydantic import Field
 from models.core import BoundValue, Instance, Issue, Problem, Traits
 from models.lazy import lazy, torch
 from solvers.core import Callbacks, Config, Solver, TrainRequest, TrainResult
+from solvers.draws import scenario_seed
 from solvers.value_iteration import all_stages_count, no_stop
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.dynamics import Policy
+    from models.dynamics import Policy, Simulator
     from models.weakly_coupled import PartValues, WeaklyCoupled
 
 NAME = "lagrangian"
 MOMENTUM = 0.7  # β
 DECAY = 8.0  # iterations after which a step is half the first: ρ_k = ρ_0 / (1 + k / 8)
-SHARED = 1 / 3  # of the iterations, in which all stages have the same prices
+STEADY = 0.9  # share of the moving average that stays in every iteration
+SHORT = 48  # stages of the short horizon on which prices are found first
+LONG = 200  # stages up to which the real horizon's own prices are worth their time
+POLISH = 0.25  # of the iterations, last, on the real horizon
+PATIENCE = 5.0  # [s] that a last evaluation may take after a stop was asked for
 TABLES = 16_000_000  # post-values that a policy keeps
+FARTHEST = 256  # stages before the end whose table stands for all earlier ones
 RECORDED = 30_000_000  # post-values of all stages beyond which a stage is computed again for the gradient
 
 _look_ahead = lazy("solvers.look_ahead:LookAheadPolicy")
@@ -70,6 +78,13 @@ class LagrangianConfig(Config):
     smoothing: int = Field(
         21, ge=1, le=10_001, description="Stages over which the policy's prices are averaged; 1: as the bound has them."
     )
+    tuning: int = Field(
+        12,
+        ge=0,
+        le=10_000,
+        description="Prices that the policy tries in simulation, raised or lowered, to keep the best.",
+    )
+    tuning_scenarios: int = Field(256, ge=2, le=65_536, description="Scenarios of every trial.")
     exchange: int = Field(
         0, ge=0, le=100, description="Rounds in which the policy also tries to change two choices at once; costs time."
     )
@@ -84,20 +99,22 @@ def dual(
 ) -> tuple[float, Tensor]:
     """L(λ) [money] of prices (stage, resource), and its supergradient (stage, resource): expected excess of use.
 
+    Fewer prices than stages bound the first stages alone, which is what a shorter horizon is where stages are alike.
+
     Raises:
         Stopped: a stop was asked for.
     """
     prices = prices.clone().requires_grad_(gradient)
     values = face.terminal()
-    again = face.num_posts * face.num_stages > RECORDED and gradient
-    for stage in reversed(range(face.num_stages)):
+    again = face.num_posts * len(prices) > RECORDED and gradient
+    for stage in reversed(range(len(prices))):
         if should_stop():
             raise Stopped
         arguments = (face, values, prices[stage], stage)
         values = (
             torch.utils.checkpoint.checkpoint(_stage, *arguments, use_reentrant=False) if again else _stage(*arguments)
         )
-    bound = face.at_start(values).sum() - sum(prices[stage] @ face.capacity(stage) for stage in range(face.num_stages))
+    bound = face.at_start(values).sum() - sum(prices[stage] @ face.capacity(stage) for stage in range(len(prices)))
     if not gradient:
         return float(bound), torch.zeros_like(prices)
     (excess,) = torch.autograd.grad(bound, prices)
@@ -115,10 +132,11 @@ class Ascent:
     face: WeaklyCoupled[Any, Any]
     iterations: int  # to be made in all
     first_step: float  # ρ_0 [money per unit of use, squared]
-    prices: Tensor  # (stage, resource) to be tried next [money/unit]
-    momentum: Tensor  # (stage, resource)
-    best_prices: Tensor
-    best: float = -math.inf  # [money] of the whole horizon
+    prices: Tensor  # (stage of the present horizon, resource) to be tried next [money/unit]
+    momentum: Tensor  # m, the same shape
+    steady: Tensor  # moving average of the prices tried: they zigzag, it does not
+    peak_prices: Tensor  # best prices on the present horizon
+    peak: float = -math.inf  # [money] their bound
     iteration: int = 0
     seconds: float = 0.0
 
@@ -131,52 +149,75 @@ class Ascent:
         Raises:
             Stopped: a stop was asked for.
         """
-        free = torch.zeros((face.num_stages, len(face.resources)), dtype=torch.float64)
+        stages = min(face.num_stages, SHORT) if face.stationary else face.num_stages
+        free = torch.zeros((stages, len(face.resources)), dtype=torch.float64)
         bound, _ = dual(face, free, should_stop, gradient=False)
-        there = sum(float(face.capacity(stage).sum()) for stage in range(face.num_stages))
+        there = sum(float(face.capacity(stage).sum()) for stage in range(len(free)))
         price = max(bound / there, 1e-9) if there > 0 else 0.0
         prices = torch.full_like(free, price)
-        return cls(face, config.iterations, config.step * price, prices, torch.zeros_like(free), free, bound)
+        return cls(face, config.iterations, config.step * price, prices, free.clone(), prices, free, bound)
 
     @property
-    def shared(self) -> int:
-        """Iterations in which all stages have the same prices."""
-        return int(self.iterations * SHARED) if self.face.stationary else 0
+    def done(self) -> bool:
+        """Whether all iterations are made."""
+        return self.iteration >= self.iterations
 
     def step(self, should_stop: Callable[[], bool] = no_stop) -> dict[str, float]:
-        """Judge the prices and move them.
+        """Judge the prices and move them. Bounds told are scaled to the whole horizon.
 
         Raises:
             Stopped: a stop was asked for.
         """
+        stages = self.face.num_stages
+        if len(self.prices) < stages <= LONG and self.iteration >= (1 - POLISH) * self.iterations:
+            self._lengthen(stages)
         bound, excess = dual(self.face, self.prices, should_stop)
-        if bound > self.best:
-            self.best, self.best_prices = bound, self.prices
-        age = self.iteration
-        if self.iteration < self.shared:
-            excess = excess.mean(0, keepdim=True).expand_as(excess)
-        else:
-            age -= self.shared
-            if age == 0 and self.shared:
-                self.prices, self.momentum = self.best_prices, torch.zeros_like(excess)
+        if bound > self.peak:
+            self.peak, self.peak_prices = bound, self.prices
         self.momentum = MOMENTUM * self.momentum + (1 - MOMENTUM) * excess
-        self.prices = (self.prices + self.first_step / (1 + age / DECAY) * self.momentum).clamp_min(0.0)
+        self.prices = (self.prices + self.first_step / (1 + self.iteration / DECAY) * self.momentum).clamp_min(0.0)
+        self.steady = STEADY * self.steady + (1 - STEADY) * self.prices
         self.iteration += 1
-        return {"bound": bound, "best_bound": self.best, "excess": float(excess.max())}
+        scale = stages / len(self.prices)
+        return {"bound": bound * scale, "best_bound": self.peak * scale, "excess": float(excess.max())}
+
+    def _lengthen(self, stages: int) -> None:
+        """Go on with the real horizon, from the best prices of the short one."""
+        self.prices, self.steady = stretched(self.peak_prices, stages), stretched(self.steady, stages)
+        self.momentum, self.peak_prices, self.peak = torch.zeros_like(self.prices), self.prices, -math.inf
+
+    def prove(self, should_stop: Callable[[], bool] = no_stop) -> tuple[float, Tensor]:
+        """The bound [money] of the best prices over the whole horizon, and those prices (stage, resource).
+
+        Raises:
+            Stopped: a stop was asked for.
+        """
+        prices = stretched(self.peak_prices, self.face.num_stages)
+        if len(self.peak_prices) == len(prices) and math.isfinite(self.peak):
+            return self.peak, prices
+        return dual(self.face, prices, should_stop, gradient=False)[0], prices
 
     def checkpoint(self) -> dict[str, Any]:
         """Everything needed to go on."""
-        tensors = {name: getattr(self, name).clone() for name in ("prices", "momentum", "best_prices")}
-        numbers = {name: getattr(self, name) for name in ("first_step", "best", "iteration", "seconds")}
-        return {**tensors, **numbers}
+        return {name: getattr(self, name) for name in (*_TENSORS, *_NUMBERS)}
 
     @classmethod
     def restore(cls, face: WeaklyCoupled[Any, Any], config: LagrangianConfig, kept: Mapping[str, Any]) -> Ascent:
         """The ascent a checkpoint holds."""
-        prices, momentum, best_prices = (kept[name].clone() for name in ("prices", "momentum", "best_prices"))
-        first, best, seconds = (float(kept[name]) for name in ("first_step", "best", "seconds"))
-        done = int(kept["iteration"])
-        return cls(face, config.iterations, first, prices, momentum, best_prices, best, done, seconds)
+        return cls(face, config.iterations, **{name: kept[name] for name in (*_TENSORS, *_NUMBERS)})
+
+
+_TENSORS = ("prices", "momentum", "steady", "peak_prices")
+_NUMBERS = ("first_step", "peak", "iteration", "seconds")
+
+
+def stretched(prices: Tensor, stages: int) -> Tensor:
+    """Prices (stage, resource) of a short horizon for a longer one: its two ends, their middle's mean between."""
+    own = len(prices)
+    if own == stages:
+        return prices
+    middle = prices[own // 3 : own - own // 3].mean(0, keepdim=True)
+    return torch.cat([prices[: own // 2], middle.expand(stages - own, -1), prices[own // 2 :]])
 
 
 def lagrangian_bound(problem: Problem, instance: Instance, should_stop: Callable[[], bool]) -> BoundValue:
@@ -186,29 +227,31 @@ def lagrangian_bound(problem: Problem, instance: Instance, should_stop: Callable
         ValueError: the instance does not fall apart, its reported cost is not that of all stages, or a stop came
             before there was any bound.
     """
-    ascent = _begin(problem, instance, LagrangianConfig(), should_stop)
     try:
-        while ascent.iteration < ascent.iterations:
-            ascent.step(should_stop)
+        ascent = _begin(problem, instance, LagrangianConfig(), should_stop)
+        started = time.monotonic()
+        with suppress(Stopped):
+            while not ascent.done:
+                ascent.step(should_stop)
+        each = (time.monotonic() - started) / max(ascent.iteration, 1)
+        # One more evaluation is worth a moment's patience: without it there may be no bound at all.
+        patient = each * ascent.face.num_stages / len(ascent.prices) < PATIENCE
+        return bound_value(ascent, *ascent.prove(no_stop if patient else should_stop))
     except Stopped:
-        pass
-    return bound_value(ascent)
+        raise ValueError("time was up before the parts were evaluated once") from None
 
 
 def _begin(problem: Problem, instance: Instance, config: LagrangianConfig, should_stop: Callable[[], bool]) -> Ascent:
     if problem.weakly_coupled is None:
         raise ValueError(f"{problem.name} does not fall apart into parts")
     all_stages_count(problem, instance)
-    try:
-        return Ascent.begin(problem.weakly_coupled.of(instance), config, should_stop)
-    except Stopped:
-        raise ValueError("time was up before the parts were evaluated once") from None
+    return Ascent.begin(problem.weakly_coupled.of(instance), config, should_stop)
 
 
-def bound_value(ascent: Ascent) -> BoundValue:
-    """An ascent's bound with what it rests on."""
+def bound_value(ascent: Ascent, bound: float, prices: Tensor) -> BoundValue:
+    """A bound [money] of prices, with what it rests on."""
     face = ascent.face
-    means = ascent.best_prices.mean(0).tolist()
+    means = prices.mean(0).tolist()
     words: dict[str, Any] = {
         "method": "each part alone, at a price for what it uses of the shared resources",
         "iterations": ascent.iteration,
@@ -216,7 +259,7 @@ def bound_value(ascent: Ascent) -> BoundValue:
     }
     if face.relaxes:
         words["relaxes"] = list(face.relaxes)
-    return BoundValue(ascent.best / face.num_stages, 0.0, words)
+    return BoundValue(bound / face.num_stages, 0.0, words)
 
 
 def part_values(face: WeaklyCoupled[Any, Any], prices: Tensor, kept: list[int]) -> PartValues[Any, Any]:
@@ -225,20 +268,20 @@ def part_values(face: WeaklyCoupled[Any, Any], prices: Tensor, kept: list[int]) 
     Other stages use the nearest table after them, or the last.
     """
     found: PartValues[Any, Any] = _part_values(face, len(kept))
-    values, rent = face.terminal(), 0.0
-    for stage in reversed(range(face.num_stages)):
+    found.index.copy_(torch.searchsorted(torch.tensor(kept), torch.arange(face.num_stages)).clamp_max(len(kept) - 1))
+    earned = torch.stack([own @ face.capacity(stage) for stage, own in enumerate(prices)])
+    found.rent.copy_(earned.sum() - earned.cumsum(0))
+    values = face.terminal()
+    for stage in reversed(range(kept[0], face.num_stages)):
         posts = face.expect(values, stage)
         if stage in kept:
             found.tables[kept.index(stage)] = posts.to(found.tables.dtype)
-        found.index[stage] = next((row for row, own in enumerate(kept) if own >= stage), len(kept) - 1)
-        found.rent[stage] = rent
-        rent += float(prices[stage] @ face.capacity(stage))
         values = face.improve(posts, prices[stage], stage)
     return found
 
 
 def kept_stages(face: WeaklyCoupled[Any, Any]) -> list[int]:
-    """Stages whose post-values a policy keeps: all, or those 0, 1, 2, 4, … stages before the last one.
+    """Stages whose post-values a policy keeps: all, or those 0, 1, 2, 4, … 256 stages before the last one.
 
     Fewer where they would not fit (`TABLES`); where stages are not alike as many as fit, evenly spread.
     """
@@ -247,7 +290,7 @@ def kept_stages(face: WeaklyCoupled[Any, Any]) -> list[int]:
         return list(range(stages))
     if not face.stationary:
         return sorted({round(k * (stages - 1) / max(fit - 1, 1)) for k in range(fit)})
-    before = [0, *(1 << k for k in range(64))]
+    before = [0, *(1 << k for k in range(FARTHEST.bit_length()))]
     return sorted(stages - 1 - own for own in before[:fit] if own < stages)
 
 
@@ -277,28 +320,80 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
     before, curve = ascent.seconds, []
 
     def stop() -> bool:
-        return callbacks.should_stop() or ascent.seconds > limit
+        return callbacks.should_stop() or before + time.monotonic() - started > limit
 
-    while ascent.iteration < config.iterations:
-        try:
-            metrics = ascent.step(callbacks.should_stop)
-        except Stopped:
-            break
-        ascent.seconds = before + time.monotonic() - started
-        callbacks.on_iteration(ascent.iteration, config.iterations, metrics)
-        curve.append({"iteration": float(ascent.iteration), "seconds": ascent.seconds, **metrics})
-        callbacks.on_checkpoint(ascent.checkpoint())
-        if stop():
-            break
+    with suppress(Stopped):
+        while not ascent.done:
+            metrics = ascent.step(stop)
+            ascent.seconds = before + time.monotonic() - started
+            callbacks.on_iteration(ascent.iteration, config.iterations, metrics)
+            curve.append({"iteration": float(ascent.iteration), "seconds": ascent.seconds, **metrics})
+            callbacks.on_checkpoint(ascent.checkpoint())
     reason: Literal["finished", "time_limit", "request"] = "finished"
-    if ascent.iteration < config.iterations:
+    if not ascent.done:
         reason = "request" if callbacks.should_stop() else "time_limit"
+    bound, prices = ascent.prove()
     policy = _look_ahead(request.problem, request.instance, config)
-    policy.take(
-        part_values(policy.face, smoothed(ascent.best_prices, config.smoothing), policy.kept), ascent.best_prices
-    )
+    base = smoothed(stretched(ascent.steady, len(prices)), config.smoothing)
+    tuned(request, policy, base, callbacks, stop)
+    policy.prices.copy_(prices)
     seconds = before + time.monotonic() - started
-    return TrainResult(policy.eval(), NAME, curve, ascent.iteration, seconds, reason, bound=bound_value(ascent))
+    proof = bound_value(ascent, bound, prices)
+    return TrainResult(policy.eval(), NAME, curve, ascent.iteration, seconds, reason, bound=proof)
+
+
+def tuned(
+    request: TrainRequest, policy: Any, base: Tensor, callbacks: Callbacks, should_stop: Callable[[], bool]
+) -> float:
+    """Give the policy the best prices tried: `base` (stage, resource), then its resources' raised and lowered.
+
+    Returns the mean simulated cost per stage [money/stage]; nan where nothing was tried.
+    """
+    config: LagrangianConfig = request.config
+    face = policy.face
+    policy.values = part_values(face, base, policy.kept)
+    if not config.tuning:
+        return math.nan
+    simulator = request.problem.simulator(request.instance, counts=False)
+    draws = torch.Generator().manual_seed(scenario_seed(request.seed, "training"))
+    state = simulator.initial(config.tuning_scenarios, draws)
+    noise = simulator.sample(config.tuning_scenarios, draws)
+    best, scale = simulated(simulator, policy, state, noise), torch.ones(len(face.resources), dtype=torch.float64)
+    for trial, factor in zip(range(config.tuning), trials(len(face.resources)), strict=False):
+        if should_stop():
+            break
+        callbacks.on_phase("tuning", trial / config.tuning)
+        kept = policy.values
+        policy.values = part_values(face, base * scale * factor, policy.kept)
+        cost = simulated(simulator, policy, state, noise)
+        if cost < best:
+            best, scale = cost, scale * factor
+        else:
+            policy.values = kept
+    return best
+
+
+def trials(resources: int) -> Iterator[Tensor]:
+    """Factors (resource,) to try, for ever: all prices, then each alone; steps are halved from round to round."""
+    width = 0.15
+    while True:
+        for factor in (1 - width, 1 + width):
+            yield torch.full((resources,), factor, dtype=torch.float64)
+        for k in range(resources):
+            for factor in (1 - width, 1 + width):
+                yield torch.ones(resources, dtype=torch.float64).index_fill(0, torch.tensor(k), factor)
+        width /= 2
+
+
+def simulated(simulator: Simulator[Any, Any, Any, Any], policy: Any, state: Any, noise: Any) -> float:
+    """Mean cost per stage of a policy [money/stage]."""
+    total = 0.0
+    with torch.inference_mode():
+        for stage in range(simulator.num_stages):
+            post, paid = simulator.decide(state, policy(state, stage), stage)
+            state, costs = simulator.realize(post, noise, stage)
+            total += float(paid.total.mean()) + float(costs.total.mean())
+    return total / simulator.num_stages
 
 
 def build(problem: Problem, instance: Instance, config: Any, family: str) -> Policy[Any, Any]:
@@ -328,6 +423,6 @@ LAGRANGIAN = Solver(
     train=train,
     build=build,
     refuses=_refuses,
-    quick={"iterations": 3},
+    quick={"iterations": 3, "tuning": 1, "tuning_scenarios": 8},
     source="Hawkins, PhD thesis, MIT, 2003; Adelman, Mersereau, Operations Research 56(3), 2008",
 )

@@ -48,11 +48,6 @@ class LookAheadPolicy(Policy[Any, Any]):
         self.values: PartValues[Any, Any] = PartValues(self.face, len(self.kept))
         self.register_buffer("prices", torch.zeros(self.face.num_stages, len(self.face.resources)))
 
-    def take(self, values: PartValues[Any, Any], prices: Tensor) -> None:
-        """Decide by these values from now on."""
-        self.values.load_state_dict(values.state_dict())
-        self.prices.copy_(prices)
-
     def propose(self, state: Any, stage: Stage) -> Any:
         """The best choices that local search finds."""
         situation = self.values.situation(state, stage)
@@ -77,10 +72,11 @@ class LookAheadPolicy(Policy[Any, Any]):
 
 def descend(situation: Situation, choice: Tensor) -> Tensor:
     """Take the best single change of every row (start, batch, slot) until none improves any."""
+    least = -WORTH_IT * (1.0 + situation.costs(choice).abs())
     for _ in range(MOST_CHANGES):
         changes = situation.changes(choice)
         best, at = changes.flatten(2).min(2)
-        improving = best < -WORTH_IT * (1.0 + situation.costs(choice).abs())
+        improving = best < least
         if not bool(improving.any()):
             break
         choice = torch.where(improving[..., None], changed(choice, at, changes.shape[3]), choice)

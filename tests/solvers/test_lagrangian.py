@@ -12,6 +12,7 @@ from models.lot_sizing.simulator import LotSimulator
 from solvers.bound import BOUND, BoundConfig
 from solvers.certificate import certify
 from solvers.core import Callbacks, TrainRequest
+from solvers.draws import scenario_seed
 from solvers.evaluation import Scenarios
 from solvers.lagrangian import (
     LAGRANGIAN,
@@ -21,8 +22,10 @@ from solvers.lagrangian import (
     dual,
     kept_stages,
     part_values,
+    simulated,
     smoothed,
     train,
+    trials,
 )
 from solvers.look_ahead import descend, exchange
 from solvers.value_iteration import optimal_cost
@@ -50,7 +53,8 @@ def busy(**changes):
 
 
 def trained(instance, callbacks=QUIET, checkpoint=None, **config):
-    request = TrainRequest(PROBLEM, instance, LagrangianConfig(**config), 1, checkpoint=checkpoint)
+    config = LagrangianConfig(**{"tuning": 0} | config)
+    request = TrainRequest(PROBLEM, instance, config, 1, checkpoint=checkpoint)
     return train(request, callbacks)
 
 
@@ -65,20 +69,34 @@ class TestAscent:
         assert optimum - bound < 0.7 * (optimum - free)
         best = [row["best_bound"] for row in result.curve]
         assert best == sorted(best)
+        assert best[-1] == pytest.approx(bound, abs=1e-9)
 
     def test_the_best_prices_are_worth_the_bound(self):
         ascent = Ascent.begin(ItemTables(busy()), LagrangianConfig(iterations=10))
         for _ in range(10):
             ascent.step()
-        assert dual(ascent.face, ascent.best_prices, gradient=False)[0] == pytest.approx(ascent.best, abs=1e-9)
+        assert dual(ascent.face, ascent.peak_prices, gradient=False)[0] == pytest.approx(ascent.peak, abs=1e-9)
 
-    def test_all_stages_share_their_prices_first(self):
-        ascent = Ascent.begin(ItemTables(busy()), LagrangianConfig(iterations=12))
-        for _ in range(ascent.shared):
+    def test_a_long_horizon_starts_from_the_prices_of_a_short_one(self):
+        ascent = Ascent.begin(ItemTables(busy(periods=60)), LagrangianConfig(iterations=8))
+        for _ in range(6):
             ascent.step()
-            assert bool((ascent.prices == ascent.prices[0]).all())
+        short = ascent.peak_prices
+        assert len(short) == 48
         ascent.step()
-        assert not bool((ascent.prices == ascent.prices[0]).all())
+        assert len(ascent.prices) == len(ascent.peak_prices) == 60
+        assert torch.equal(ascent.peak_prices[:24], short[:24])
+        assert torch.equal(ascent.peak_prices[-24:], short[24:])
+
+    def test_a_bound_of_the_short_horizon_alone_is_proven_on_the_real_one(self):
+        ascent = Ascent.begin(ItemTables(busy(periods=250)), LagrangianConfig(iterations=8))
+        for _ in range(8):
+            ascent.step()
+        assert len(ascent.prices) == 48
+        bound, prices = ascent.prove()
+        assert len(prices) == 250
+        assert dual(ascent.face, prices, gradient=False)[0] == bound
+        assert bound < optimal_cost(PlantTable(busy(periods=250)))
 
     def test_a_run_that_goes_on_is_the_uninterrupted_one(self):
         kept = []
@@ -128,7 +146,7 @@ class TestTables:
         face, ascent = ItemTables(instance), Ascent.begin(ItemTables(instance), LagrangianConfig(iterations=10))
         for _ in range(10):
             ascent.step()
-        values = part_values(face, ascent.best_prices, kept_stages(face))
+        values = part_values(face, ascent.peak_prices, kept_stages(face))
         policy, simulator = trained(instance, iterations=10).policy, LotSimulator(instance)
         chunk = next(iter(Scenarios(simulator, 5, 4096)))
         post, _ = simulator.decide(chunk.state, policy(chunk.state, 0), 0)
@@ -149,6 +167,21 @@ class TestTables:
         post, _ = simulator.decide(state, random_decision(simulator, state, 0, torch.Generator()), 0)
         assert values(post, 0).shape == (3, 4)
         assert face.parts == tuple("ABCD")
+
+
+class TestTuning:
+    def test_only_prices_that_simulate_better_are_kept(self):
+        plain, tried = (trained(busy(periods=30), iterations=6, tuning=own).policy for own in (0, 8))
+        simulator = LotSimulator(busy(periods=30), counts=False)
+        draws = torch.Generator().manual_seed(scenario_seed(1, "training"))
+        state, noise = simulator.initial(256, draws), simulator.sample(256, draws)
+        before, after = (simulated(simulator, policy, state, noise) for policy in (plain, tried))
+        assert after < before
+
+    def test_steps_get_smaller(self):
+        factors = list(itertools.islice(trials(2), 12))
+        assert [round(float(own.max()), 4) for own in factors[:6]] == [0.85, 1.15, 1.0, 1.15, 1.0, 1.15]
+        assert float(factors[7].max()) == 1.075
 
 
 class TestPolicy:
