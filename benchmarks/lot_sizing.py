@@ -77,15 +77,34 @@ class Setting:
 
 
 SMALL, LARGE = ("2x1", "4x2", "10x5", "15x5"), ("20x10", "25x10", "25x15")
+PLAIN, MAXIMUM = {"advantage": "plain"}, {"advantage": "maximum"}
+HEADS, SEQUENTIAL = {"family": "mlp"}, {"family": "sequential"}
+GUIDED = {"imitate": "lagrangian", "imitation_iterations": 25, "learning_rate": 5e-4, "entropy": 0.005}
+RULED = {"imitation_iterations": 25, "learning_rate": 5e-4, "entropy": 0.01}
 SETTINGS = {
-    "half": Setting("PDPPO, half steps"),
-    "plain": Setting("PPO (the same file)", config={"advantage": "plain"}, cases=SMALL, seconds=26.0),
+    "half": Setting("PDPPO, half steps, independent heads", config=HEADS, cases=SMALL),
+    "plain": Setting("PPO (the same file), independent heads", config=HEADS | PLAIN, cases=SMALL, seconds=26.0),
     "plain_longer": Setting(
-        "PPO, as much time as half steps", steps=530_000, config={"advantage": "plain"}, cases=SMALL, seconds=35.0
+        "PPO, about as much time as half steps", steps=500_000, config=HEADS | PLAIN, cases=("15x5",), seconds=34.0
     ),
-    "maximum": Setting("PDPPO, published maximum", config={"advantage": "maximum"}, cases=SMALL),
-    "long": Setting("PDPPO, half steps, 3 million steps", steps=3_000_000, seconds=260.0),
-    "lagrangian": Setting("Lagrangian look-ahead", "lagrangian", 0, seeds=(1,), seconds=60.0),
+    "maximum": Setting("PDPPO, published maximum, independent heads", config=HEADS | MAXIMUM, cases=SMALL),
+    "sequential": Setting("PDPPO, half steps, machine after machine", config=SEQUENTIAL, cases=SMALL[1:], seconds=40.0),
+    "sequential_plain": Setting("PPO, machine after machine", config=SEQUENTIAL | PLAIN, cases=("15x5",), seconds=32.0),
+    "long": Setting(
+        "PDPPO, half steps, machine after machine, 1.5 million steps",
+        steps=1_500_000,
+        config=SEQUENTIAL,
+        cases=("4x2", "10x5", "15x5"),
+        seconds=150.0,
+    ),
+    "guided": Setting(
+        "PDPPO from the Lagrangian look-ahead", config=SEQUENTIAL | GUIDED, cases=("4x2", "10x5", "15x5"), seconds=75.0
+    ),
+    "static": Setting(
+        "PDPPO from a static assignment", config=RULED | {"imitate": "static"}, cases=LARGE, seconds=40.0
+    ),
+    "hysteresis": Setting("PDPPO from hysteresis", config=RULED | {"imitate": "hysteresis"}, cases=LARGE, seconds=40.0),
+    "lagrangian": Setting("Lagrangian look-ahead", "lagrangian", 0, cases=SMALL, seeds=(1,), seconds=50.0),
 }
 
 

@@ -18,6 +18,7 @@ from models.lot_sizing.simulator import LotSimulator
 from models.networks import squashed
 
 EVEN = 0.01  # gain of the heads: a policy starts from even chances
+KEEP = 3.0  # logit by which going on as set up is favoured at first: exploration then tries runs, not single lots
 PART = 4  # one in so many hidden units is added to those of the last layer for what earlier machines chose
 
 
@@ -27,6 +28,7 @@ class Read:
 
     shared: Float[Tensor, "batch width"]  # hidden units that every slot reads
     own: Float[Tensor, "batch part"]  # weighted sums of those to which earlier choices are added
+    keep: Float[Tensor, "batch slot option"]  # what going on as set up is favoured by
     feasible: Bool[Tensor, "batch slot option"] | None  # None where it depends on earlier choices
 
 
@@ -54,6 +56,7 @@ class LotPolicy(ChoicePolicy[LotState, Lots]):
         self.biases = nn.Parameter(torch.zeros(slots, options))
         self.own_heads = nn.Parameter(EVEN * torch.randn(slots, self.part, options))
         self.earlier = nn.Parameter(torch.zeros(slots * options if conditioned else 0, self.part))
+        self.keep = nn.Parameter(torch.full((simulator.num_machines,), KEEP))
         self.register_buffer("first", torch.arange(slots) * options, persistent=False)
 
     @property
@@ -74,7 +77,15 @@ class LotPolicy(ChoicePolicy[LotState, Lots]):
         """The last hidden layer, and the mask if it is the same whatever is chosen."""
         sums: Tensor = self.trunk(self.encoder(state, stage))
         feasible = None if self.choices.coupled else self.choices.feasible(state, stage)
-        return Read(torch.tanh(sums[:, : self.width]), sums[:, self.width :], feasible)
+        return Read(torch.tanh(sums[:, : self.width]), sums[:, self.width :], self._kept(state), feasible)
+
+    def _kept(self, state: LotState) -> Float[Tensor, "batch slot option"]:
+        """Logits of going on with the item set up for; a machine set up for nothing is not inclined to idle."""
+        setup = nn.functional.one_hot(state.setup, self.choices.num_options).to(self.keep.dtype)
+        setup[..., self.choices.num_items] = 0.0
+        favoured = (setup * self.keep[:, None])[:, :, None]
+        others = self.choices.num_slots // self.choices.num_machines - 1  # slots of a machine after its first
+        return nn.functional.pad(favoured, (0, 0, 0, others)).flatten(1, 2)
 
     def weigh(
         self,
@@ -88,7 +99,7 @@ class LotPolicy(ChoicePolicy[LotState, Lots]):
         feasible = self.choices.feasible(state, stage, choice) if read.feasible is None else read.feasible
         if slot is not None:
             return masked(self._one(read, choice, slot), feasible[:, slot])
-        weights = torch.addmm(self.biases.flatten(), read.shared, self.heads).view(feasible.shape)
+        weights = torch.addmm(self.biases.flatten(), read.shared, self.heads).view(feasible.shape) + read.keep
         if self.conditioned:
             own = read.own[:, None].expand(-1, self.choices.num_slots, -1)
             if choice is not None:
@@ -101,7 +112,7 @@ class LotPolicy(ChoicePolicy[LotState, Lots]):
         """Unmasked logits of one slot."""
         options = self.choices.num_options
         mine = slice(slot * options, (slot + 1) * options)
-        weights = torch.addmm(self.biases[slot], read.shared, self.heads[:, mine])
+        weights = torch.addmm(self.biases[slot], read.shared, self.heads[:, mine]) + read.keep[:, slot]
         if not self.conditioned:
             return weights
         own = read.own
