@@ -23,7 +23,7 @@ from models.hydrothermal import PROBLEM
 from models.hydrothermal.instance import HydrothermalSystem
 from models.hydrothermal.powermodels import read_powermodels
 from models.hydrothermal.program import HydroProgram
-from models.hydrothermal.simulator import HydroSimulator, InflowPath
+from models.hydrothermal.simulator import HydroSimulator
 from solvers.evaluation import Sample, ScenarioChunk, estimate, roll_out
 from solvers.highs import HotProgram
 from solvers.planning import RollingPolicy
@@ -34,6 +34,7 @@ FILES = {
     "hydro": "hydro.json",
     "inflows": "inflows.csv",
     "probabilities": "scenarioprobability.csv",
+    "evaluation": "evaluation_columns.csv",
 }
 OPTIONS = {"bolivia": {"load_factor": "0.6", "stages": "126"}, "case3": {"stages": "12"}}
 FIRST = {"bolivia": 96, "case3": 12}  # stages of the second column
@@ -55,22 +56,15 @@ def case(name: str, physics: str) -> HydrothermalSystem:
     return HydrothermalSystem.model_validate(read_powermodels(parts, OPTIONS[name] | {"physics": physics}))
 
 
-def scenarios(name: str, system: HydrothermalSystem, paths: int) -> ScenarioChunk:
-    """The published paths, or paths drawn with the published probabilities."""
+def scenarios(system: HydrothermalSystem, paths: int) -> ScenarioChunk:
+    """The first published paths, or paths drawn with the published probabilities."""
     simulator = HydroSimulator(system)
+    panel = simulator.panel()
+    if panel is not None:
+        state, noise = panel
+        return ScenarioChunk(state.rows(slice(paths)), noise.rows(slice(paths)))
     generator = torch.Generator().manual_seed(SEED)
-    state = simulator.initial(paths, generator)
-    if name != "bolivia":
-        return ScenarioChunk(state, simulator.sample(paths, generator))
-    file = Path(os.environ["HERENOW_CASE_DATA"]) / "hydro" / "bolivia" / "evaluation_columns.csv"
-    numbers = np.loadtxt(file, delimiter=",", dtype=np.int64)[:paths] - 1
-    table = system.inflows.table(simulator.layout.hydros) * system.hm3_per_m3s  # type: ignore[union-attr]
-    inflow = torch.from_numpy(table[np.arange(numbers.shape[1]) % len(table), numbers])
-    later = torch.cat(
-        (inflow[:, 1:], torch.zeros_like(inflow[:, :1])), dim=1
-    )  # what follows the last stage is not used
-    state = type(state)(state.storage, inflow[:, 0], state.past, state.running)
-    return ScenarioChunk(state, InflowPath(later))
+    return ScenarioChunk(simulator.initial(paths, generator), simulator.sample(paths, generator))
 
 
 def foresight(system: HydrothermalSystem, chunk: ScenarioChunk) -> np.ndarray[Any, Any]:
@@ -106,7 +100,7 @@ def main() -> None:
     parser.add_argument("--physics", default="dc")
     asked = parser.parse_args()
     system = case(asked.case, asked.physics)
-    chunk = scenarios(asked.case, system, asked.paths)
+    chunk = scenarios(system, asked.paths)
     first = FIRST[asked.case]
     print(f"| {asked.case}, {asked.physics}, {asked.paths} paths | all | first {first} | se | known | seconds |")
     print("|---|---|---|---|---|---|")

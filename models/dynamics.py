@@ -110,6 +110,13 @@ class Simulator(nn.Module, ABC, Generic[S, P, D, W]):
     def sample(self, batch: int, generator: torch.Generator) -> W:
         """Noise paths: fields (batch, stage, ...)."""
 
+    def panel(self) -> tuple[S, W] | None:
+        """Scenarios that the instance names for evaluation (initial states and noise paths); None: they are drawn.
+
+        Training never draws from them.
+        """
+        return None
+
     @abstractmethod
     def expected(self, batch: int) -> W:
         """The noise path's mean, repeated: fields (batch, stage, ...)."""

@@ -122,14 +122,14 @@ def _perfect(
     entries: list[dict[str, Any]],
 ) -> str | None:
     """Append the perfect-information bound on scenarios of the evaluation stream; or why there is none."""
-    from solvers.evaluation import Scenarios, estimate
+    from solvers.evaluation import estimate, judged
     from solvers.hdpo import scenario_seed
 
     started = time.perf_counter()
     simulator = problem.simulator(instance)
     stages = len(simulator.reported_stages)
     try:
-        chunk = next(iter(Scenarios(simulator, scenario_seed(seed, "evaluation"), config.scenarios)))
+        chunk = next(iter(judged(simulator, scenario_seed(seed, "evaluation"), config.scenarios)))
         left = None if deadline is None else max(deadline - time.monotonic(), 1.0)
         found = Hindsight(problem, instance, simulator).bounds(chunk.state, chunk.noise, callbacks, left)
     except (InnerSolveError, ValueError) as broken:  # unbounded, unsolvable, or an instance without a program

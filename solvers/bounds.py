@@ -183,13 +183,13 @@ def perfect_information(
     problem: Problem, instance: Instance, config: PerfectInformationConfig, seed: int, callbacks: Callbacks
 ) -> SolveResult:
     """The perfect-information bound on fresh scenarios of the evaluation stream."""
-    from solvers.evaluation import Scenarios, estimate, interval
+    from solvers.evaluation import estimate, interval, judged
     from solvers.hdpo import scenario_seed
     from solvers.shadow_prices import ShadowPrices
 
     simulator = problem.simulator(instance)
     drawn = scenario_seed(seed, "evaluation")
-    chunk = next(iter(Scenarios(simulator, drawn, config.scenarios)))
+    chunk = next(iter(judged(simulator, drawn, config.scenarios)))
     program = Hindsight(problem, instance, simulator, config.whole_numbers)
     if config.shadow_prices and not program.hot.program.is_mixed_integer:
         program.prices = ShadowPrices(program.hot.program)

@@ -18,9 +18,9 @@ from solvers.evaluation import (
     Z95,
     Floats,
     Sample,
-    Scenarios,
     compare,
     estimate,
+    judged,
     missed,
     paired_difference,
     performance,
@@ -323,7 +323,7 @@ def bound_on(
     """
     if problem.program is None or callbacks.should_stop():
         return None
-    chunk = next(iter(Scenarios(simulator, seed)))
+    chunk = next(iter(judged(simulator, seed)))
     found: list[Floats] = []
     quiet = Callbacks(should_stop=callbacks.should_stop)
     started = time.monotonic()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,12 @@ class ScenarioChunk:
 
     state: Any
     noise: Any
+
+
+def judged(simulator: Simulator[Any, Any, Any, Any], seed: int, chunk: int | None = None) -> Iterable[ScenarioChunk]:
+    """The scenarios that policies and bounds are judged on: those the instance names, else an endless stream."""
+    panel = simulator.panel()
+    return Scenarios(simulator, seed, chunk) if panel is None else [ScenarioChunk(*panel)]
 
 
 class Scenarios:
@@ -273,13 +279,14 @@ def compare(
     With `scenarios` their number is fixed; without, it grows until every mean is known to 0.1 %, at most 65,536, or
     until `seconds` are about to be up (though ten seconds may be spent on the first thousand in any case). A few
     scenarios are simulated first, then ever more at a time, so that policies that think for long before each decision
-    keep to the time as well. Which scenarios come first depends on the seed alone.
+    keep to the time as well. Which scenarios come first depends on the seed alone. Where the instance names the
+    scenarios (`Simulator.panel`), each counts once.
     """
     samples = {name: Sample() for name in policies}
     wanted = scenarios or MAX_SCENARIOS
     started = time.monotonic()
     done, size = 0, FIRST_SLICE
-    for chunk in Scenarios(simulator, seed):
+    for chunk in judged(simulator, seed):
         start = 0
         while start < chunk.state.batch:
             rows = slice(start, min(start + size, chunk.state.batch, start + wanted - done))
@@ -300,7 +307,7 @@ def compare(
                 size = min(size, LEAST_SCENARIOS - done) if hurried else size
                 if size < 1:
                     return samples
-    raise AssertionError("the scenario stream is endless")
+    return samples  # of all scenarios that the instance names
 
 
 def quantile_paths(sample: Sample) -> dict[str, Any]:

@@ -19,6 +19,7 @@ _WATER = {
     "hydro": "hydro.json: reservoirs and plants as HydroPowerModels has them.",
     "inflows": "CSV without header: a row per stage, for every hydro in turn its scenarios [m³/s].",
     "probabilities?": "CSV without header: a row per stage, the probability of every scenario.",
+    "evaluation?": "CSV without header: paths to judge policies on, a row each; scenario numbers from 1 by stage.",
 }
 
 IMPORTERS: tuple[Importer, ...] = (

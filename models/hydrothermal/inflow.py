@@ -69,6 +69,13 @@ class Scenarios(Tabled):
     current_inflow_m3s: dict[Id, Flow] | None = Field(
         None, description="Inflow of stage 0 [m³/s] by plant, where it is known; null: it is drawn as well."
     )
+    evaluation_scenarios: list[list[Annotated[int, Field(ge=0)]]] | None = Field(
+        None,
+        min_length=2,
+        max_length=65_536,
+        description="Paths that policies are judged on, each once: scenario numbers (from 0) by path and stage. "
+        "Training draws its own. null: paths are drawn.",
+    )
 
     def chances(self) -> Floats:
         """Probabilities (stage, scenario)."""
@@ -87,6 +94,7 @@ class Scenarios(Tabled):
         yield from _enough_stages(len(rows), self.cyclic, stages, where)
         if self.current_inflow_m3s is not None:
             yield from _plants_known(self.current_inflow_m3s, plants, *where, "current_inflow_m3s")
+        yield from self._path_rules(where, len(rows[0]), stages)
         if self.probabilities is None:
             return
         at = (*where, "probabilities")
@@ -94,6 +102,18 @@ class Scenarios(Tabled):
             yield _error("stages", f"{len(self.probabilities)} stages, inflow_m3s has {len(rows)}", *at)
         for stage, chances in enumerate(self.probabilities):
             yield from _sums_to_one(chances, len(rows[0]), *at, stage)
+
+    def _path_rules(self, where: Where, count: int, stages: int) -> Iterator[Issue]:
+        for path, numbers in enumerate(self.evaluation_scenarios or []):
+            at = (*where, "evaluation_scenarios", path)
+            if len(numbers) < stages:
+                yield _error("stages", f"{len(numbers)} stages for a horizon of {stages}", *at)
+            wrong = next((stage for stage, number in enumerate(numbers) if number >= count), None)
+            if wrong is not None:
+                yield _error("scenarios", f"there are {count} scenarios, counted from 0", *at, wrong)
+        if self.evaluation_scenarios is not None and self.current_inflow_m3s is not None:
+            detail = "stage 0 is known: paths that say otherwise cannot be judged on"
+            yield _error("evaluation", detail, *where, "evaluation_scenarios")
 
 
 class Markov(Tabled):

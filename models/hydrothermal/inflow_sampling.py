@@ -41,6 +41,10 @@ class InflowSampler(nn.Module, ABC):
         """Inflows before stage 0 (lag, plant), the nearest first [hm³]."""
         return torch.zeros((0, self.means().shape[1]), dtype=torch.float64)
 
+    def panel(self) -> Tensor | None:
+        """Paths named for evaluation: inflow of stages 0 … T−1 (path, T, plant) [hm³]; None: there are none."""
+        return None
+
     def outcomes(self, stage: int) -> tuple[Tensor, Tensor] | None:
         """What may flow in stage t ≥ 1: (scenario, plant) [hm³] and probabilities; None if it depends on the past."""
         return None
@@ -88,6 +92,7 @@ class _Independent(InflowSampler):
         self.register_buffer("rows", rows, persistent=False)
         known = process.current_inflow_m3s
         self.known = None if known is None else hm3_per_m3s * torch.tensor([known[p] for p in plants]).double()
+        self.judged = process.evaluation_scenarios
 
     def first(self, batch: int, generator: torch.Generator) -> Tensor:
         if self.known is not None:
@@ -102,6 +107,12 @@ class _Independent(InflowSampler):
     def means(self) -> Tensor:
         mean = (self.chances[:, :, None] * self.table).sum(1)[self.rows]
         return mean if self.known is None else torch.cat((self.known[None], mean[1:]))
+
+    def panel(self) -> Tensor | None:
+        if self.judged is None:
+            return None
+        numbers = torch.tensor([path[: self.stages] for path in self.judged])
+        return self.table[self.rows[:-1], numbers]
 
     def outcomes(self, stage: int) -> tuple[Tensor, Tensor] | None:
         row = self.rows[min(stage, self.stages)]

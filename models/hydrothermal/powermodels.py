@@ -176,6 +176,11 @@ def _inflows(rows: list[list[float]], plants: list[str], files: Mapping[str, byt
     if "probabilities" in files:
         chances = table_part("probabilities", files)
         document["probabilities"] = chances
+    if "evaluation" in files:
+        numbers = table_part("evaluation", files)
+        if any(number != int(number) or not 1 <= number <= scenarios for row in numbers for number in row):
+            raise refused("evaluation", f"holds scenario numbers, from 1 to {scenarios}")
+        document["evaluation_scenarios"] = [[int(number) - 1 for number in row] for row in numbers]
     return document
 
 

@@ -6,7 +6,7 @@ says the same line by line. Water is hm³ per stage, energy MWh per stage and bl
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -137,6 +137,16 @@ class HydroSimulator(Simulator[HydroState, HydroPost, Dispatch, InflowPath]):
 
     def sample(self, batch: int, generator: torch.Generator) -> InflowPath:
         return InflowPath(self.inflows.paths(batch, generator).to(self.storage_initial))
+
+    def panel(self) -> tuple[HydroState, InflowPath] | None:
+        paths = self.inflows.panel()
+        if paths is None:
+            return None
+        inflow = paths.to(self.storage_initial)
+        start = self.initial(len(inflow), torch.Generator(inflow.device).manual_seed(0))
+        # Nothing asks what follows the last stage.
+        later = torch.cat((inflow[:, 1:], torch.zeros_like(inflow[:, :1])), dim=1)
+        return replace(start, inflow=inflow[:, 0]), InflowPath(later)
 
     def expected(self, batch: int) -> InflowPath:
         """Mean inflow of every stage."""

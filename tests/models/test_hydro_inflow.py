@@ -5,12 +5,17 @@ import math
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
+from models.core import issues_of
+from models.hydrothermal import PROBLEM
 from models.hydrothermal.inflow import Autoregressive
 from models.hydrothermal.instance import HydrothermalSystem
 from models.hydrothermal.par import fit_par
 from models.hydrothermal.program import HydroProgram
 from models.hydrothermal.simulator import HydroSimulator
+from solvers.evaluation import Sample, ScenarioChunk, compare, roll_out
+from solvers.families import policy_of
 from tests.models.hydro_systems import changed, two_buses
 
 K = 0.0036 * 730
@@ -70,6 +75,31 @@ CHAIN = {
     "transitions": [[[0.9, 0.1], [0.3, 0.7]]],
     "initial_scenario": 1,
 }
+
+
+NAMED = SCENARIOS | {"evaluation_scenarios": [[0, 1, 2, 0, 1, 2], [2, 2, 2, 2, 2, 2], [1, 0, 1, 0, 1, 0]]}
+
+
+class TestPathsToJudgeOn:
+    def test_they_are_the_rows_of_the_table_they_name(self):
+        state, noise = simulator(NAMED).panel()
+        drawn = torch.cat((state.inflow, noise.inflow[:, :5, 0]), dim=1).numpy() / K
+        named = NAMED["evaluation_scenarios"]
+        np.testing.assert_allclose(drawn, [[TABLE[t % 2][n] for t, n in enumerate(path)] for path in named])
+
+    def test_policies_are_judged_on_each_of_them_once(self):
+        sim = simulator(NAMED)
+        policy = policy_of(PROBLEM, sim.system, PROBLEM.family("myopic"))
+        totals = compare(sim, {"myopic": policy}, seed=1)["myopic"].total
+        alone = Sample()
+        roll_out(sim, policy, ScenarioChunk(*sim.panel()), alone)
+        np.testing.assert_allclose(totals, alone.total)
+
+    @pytest.mark.parametrize(("paths", "where"), [([[0] * 5, [0] * 6], "0"), ([[0] * 6, [0, 1, 9, 0, 0, 0]], "1/2")])
+    def test_paths_that_name_nothing_are_refused(self, paths, where):
+        with pytest.raises(ValidationError) as caught:
+            simulator(SCENARIOS | {"evaluation_scenarios": paths})
+        assert [issue.pointer for issue in issues_of(caught.value)] == [f"/inflows/evaluation_scenarios/{where}"]
 
 
 class TestMarkov:
