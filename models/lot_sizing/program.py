@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from models.lot_sizing.algebra.big_bucket import BigPeriod
 from models.lot_sizing.algebra.common import Plant
 from models.lot_sizing.algebra.machines import BEFORE_DEMAND
 from models.lot_sizing.algebra.period import Period, compile_period
@@ -34,12 +35,12 @@ class LotProgram(Program):
         largest = np.array([own.values.max() for own in tables.distributions])[tables.index].max(0)
         self.common = Plant(plant, self.layout, largest)
         self.relaxes = tuple(self.common.relaxations())
-        self._compiled: dict[bytes, Period] = {}
+        self._compiled: dict[bytes, Period | BigPeriod] = {}
 
     def stage(self, stage: int) -> LinearProgram:
         return self._period(stage).program
 
-    def _period(self, stage: int) -> Period:
+    def _period(self, stage: int) -> Period | BigPeriod:
         hours = self.layout.share[stage % len(self.layout.share)]
         if hours.tobytes() not in self._compiled:
             self._compiled[hours.tobytes()] = compile_period(self.common, hours)
@@ -79,11 +80,12 @@ def lot_program(plant: LotSizing) -> LotProgram:
     """The algebraic face of a plant.
 
     Raises:
-        NoProgram: a period has several lots.
+        NoProgram: a period has several lots and what a changeover takes depends on the item before it.
     """
-    if plant.lots_per_period > 1:
-        raise NoProgram("a period of several lots on a machine has no algebra here")
-    return LotProgram(plant)
+    face = LotProgram(plant)
+    if plant.lots_per_period > 1 and face.common.by_pair:
+        raise NoProgram("several lots a period and changeovers by pair together have no algebra here")
+    return face
 
 
 def _levels(layout: Layout) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 
 from models.lazy import sparse
 from models.linear_program import LinearProgram, compile_stage
+from models.lot_sizing.algebra.big_bucket import BigPeriod, Buckets, big_period
 from models.lot_sizing.algebra.common import Plant
 from models.lot_sizing.algebra.machines import Machines
 from models.lot_sizing.algebra.stock import Stock
@@ -43,12 +44,13 @@ class Period:
         return given, np.take_along_axis(shares, given[..., None], 2)[..., 0]
 
 
-def compile_period(common: Plant, hours: Floats) -> Period:
+def compile_period(common: Plant, hours: Floats) -> Period | BigPeriod:
     """A period in which the machines work `hours` (M,) of a full one."""
     import pyomo.environ as pyo
 
     block = pyo.ConcreteModel()
-    machines = Machines(block, common, hours)
+    several = common.plant.lots_per_period > 1
+    machines = Buckets(block, common, hours) if several else Machines(block, common, hours)
     stock = Stock(block, common, machines)
     block.cost = pyo.Objective(expr=pyo.quicksum([*machines.costs(), *stock.costs()]))
     incoming = [stock.incoming, stock.incoming_waiting, machines.before, block.incoming_run]
@@ -63,6 +65,8 @@ def compile_period(common: Plant, hours: Floats) -> Period:
             *(machines.run_after(m) for m in common.bound),
         ],
     )
+    if isinstance(machines, Buckets):
+        return big_period(common, machines, program)
     return _located(common, machines, program)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from models.lot_sizing.algebra.big_bucket import Buckets
 from models.lot_sizing.algebra.common import Plant, add_rows
 from models.lot_sizing.algebra.machines import Machines
 
@@ -20,7 +21,7 @@ from models.lot_sizing.algebra.machines import Machines
 class Stock:
     """Columns and rows of the items, given what the machines make."""
 
-    def __init__(self, block: Any, common: Plant, machines: Machines) -> None:
+    def __init__(self, block: Any, common: Plant, machines: Machines | Buckets) -> None:
         import pyomo.environ as pyo
 
         self.block, self.of, self.lay, self.sum = block, common, common.lay, pyo.quicksum
