@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from models.choices import Values
     from models.dynamics import Policy, Simulator
     from models.program import Program
+    from models.targets import Targets
     from models.view import View
 
 Severity = Literal["error", "warning", "info"]
@@ -115,9 +116,8 @@ class Traits:
     discrete_decisions: bool  # decisions are choices from finite sets
     has_program: bool  # an algebraic one-stage program exists
     convex: bool  # that program is a convex (linear) one
-    finite_noise: bool = (
-        False  # what strikes a stage may be told by `Program.outcomes`: finite, independent of the past
-    )
+    finite_noise: bool = False  # `Program.outcomes` may tell what strikes a stage: finite, independent of the past
+    has_targets: bool = False  # a policy may propose where a stage ends, and the program finds the way
     finite_states: bool = False  # instances small enough have a table of all states (`Problem.finite`)
     weakly_coupled: bool = False  # parts share nothing but priced resources (`Problem.weakly_coupled`)
 
@@ -241,6 +241,7 @@ class Problem:
     values: Callable[..., Values[Any, Any]] | None = None  # (instance, simulator, size) → the critics of its states
     finite: Face | None = None  # a `models.finite.Finite`: every state in a table
     weakly_coupled: Face | None = None  # a `models.weakly_coupled.WeaklyCoupled`: parts that share priced resources
+    targets: Callable[..., Targets] | None = None  # (instance, simulator) → where its stages may be asked to end
     units: Mapping[str, str] = field(default_factory=dict)
 
     def parse(self, document: object) -> Instance:

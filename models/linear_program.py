@@ -68,6 +68,12 @@ class LinearProgram:
         return np.concatenate([x, state, noise], axis=-1)[..., self.outgoing]
 
     @cached_property
+    def touched(self) -> Indices:
+        """The rows that incoming state or noise enter: where data move right-hand sides."""
+        data = sparse.csr_array(sparse.hstack([self.state_matrix, self.noise_matrix]))
+        return np.flatnonzero(np.diff(data.indptr) > 0)
+
+    @cached_property
     def _column_positions(self) -> Mapping[str, int]:
         return {name: position for position, name in enumerate(self.columns)}
 

@@ -48,6 +48,7 @@ class CutPolicy(Policy[Any, Any]):
     function of state and stage alone.
     """
 
+    precision = torch.float64  # what is carried on must fit the next stage's program
     stages: Tensor
     outcomes: Tensor
     intercepts: Tensor

@@ -5,9 +5,9 @@ sides that an incoming state and noise touch, `solve` starts from the last basis
 sparse products and bound changes are whole-array operations.
 
 Two habits of HiGHS are handled here. It counts the `time_limit` of linear programs over the life of an object: every
-solve gets its own limit on top of the time already run. And it may end in "unknown" after many warm starts: then a
-chain of remedies is tried (a cold start, presolve off with primal simplex, interior point with crossover), each use is
-counted, and what none of them solves is an `InnerSolveError`.
+solve gets its own limit on top of the time already run. And it may end in "unknown", or without optimal duals, after
+many warm starts: then a chain of remedies is tried (a cold start, presolve off with primal simplex, interior point with
+crossover), each use is counted, and what none of them solves is an `InnerSolveError`.
 """
 
 from __future__ import annotations
@@ -118,10 +118,10 @@ class HotProgram:
         for name, option in {"threads": 1, "mip_rel_gap": mip_gap, **_DEFAULTS}.items():
             self._set(name, option)
         self._check(self._highs.passModel(_highs_lp(program)), "pass the program")
+        self._optimal = False  # whether the last solve ended so
         self._told: highspy.HighsInfo | None = None  # what HiGHS says of the last solve, once asked
-        data = sparse.csr_array(sparse.hstack([program.state_matrix, program.noise_matrix]))
-        self._touched = np.flatnonzero(np.diff(data.indptr) > 0).astype(np.int32)
-        data = data[self._touched]
+        self._touched = program.touched.astype(np.int32)
+        data = sparse.csr_array(sparse.hstack([program.state_matrix, program.noise_matrix]))[program.touched]
         # On small programs the product is a matter of call overhead, of which numpy has a tenth of scipy's.
         self._data_matrix = data.toarray() if data.shape[0] * data.shape[1] <= DENSE_ENTRIES else data
         self._priced = self._data_matrix[:, : len(program.states)].T
@@ -141,6 +141,11 @@ class HotProgram:
             raise ValueError("state or noise is not finite")
         shift = self._data_matrix @ data
         self._offset = self.program.constant + float(self._data_cost @ data)
+        self.set_row_bounds(self._touched, self._lower - shift, self._upper - shift)
+
+    def set_shift(self, shift: Vector) -> None:
+        """Take B s + C w of the rows that data enter (`LinearProgram.touched`) as it is, without what data cost."""
+        self._offset = self.program.constant
         self.set_row_bounds(self._touched, self._lower - shift, self._upper - shift)
 
     def set_row_bounds(self, rows: npt.NDArray[np.int32], lower: Vector, upper: Vector) -> None:
@@ -181,11 +186,12 @@ class HotProgram:
                 self._deafen()
             self.tally.solves += 1
             self.tally.seconds += time.perf_counter() - started
+        self._optimal = status == "optimal"
         return self._optimum(status)
 
     def _attempts(self, started: float, time_limit: float | None) -> Status:
         answer = self._run(started, time_limit)
-        if answer in _OUTCOMES:
+        if self._settles(answer):
             return _OUTCOMES[answer]
         seen = [answer.name]
         try:
@@ -195,13 +201,20 @@ class HotProgram:
                 for name, option in {**_DEFAULTS, **options}.items():
                     self._set(name, option)
                 answer = self._run(started, time_limit)
-                if answer in _OUTCOMES:
+                if self._settles(answer):
                     return _OUTCOMES[answer]
                 seen.append(answer.name)
         finally:
             for name, option in _DEFAULTS.items():
                 self._set(name, option)
         raise InnerSolveError(f"HiGHS gave no answer: {', '.join(seen)}")
+
+    def _settles(self, answer: highspy.HighsModelStatus) -> bool:
+        """Whether there is nothing left to try: an optimum of a linear program comes with feasible columns and duals."""
+        if _OUTCOMES.get(answer) != "optimal" or self._mixed:
+            return answer in _OUTCOMES
+        told = (self._highs.getInfoValue(f"{side}_solution_status")[1] for side in ("primal", "dual"))
+        return all(status == _FEASIBLE for status in told)
 
     def _run(self, started: float, time_limit: float | None) -> highspy.HighsModelStatus:
         if time_limit is not None:
@@ -253,6 +266,10 @@ class HotProgram:
         """
         return np.array(self._duals().row_dual)
 
+    def touched_duals(self) -> Vector:
+        """`row_duals` of the rows that data enter."""
+        return self.row_duals()[self._touched]
+
     def reduced_costs(self) -> Vector:
         """∂value/∂(bound) of every column (n,) at the last optimum; `InnerSolveError` if it has no duals."""
         return np.array(self._duals().col_dual)
@@ -260,7 +277,7 @@ class HotProgram:
     def state_prices(self) -> Vector:
         """∂value/∂(incoming state) (k,) at the last optimum: what one unit more of each entry would cost (a shadow
         price; negative: it would save). `InnerSolveError` if there are no duals."""
-        prices: Vector = self.program.state_cost - self._priced @ self.row_duals()[self._touched]
+        prices: Vector = self.program.state_cost - self._priced @ self.touched_duals()
         return prices
 
     def noise_prices(self) -> Vector:
@@ -325,8 +342,7 @@ class HotProgram:
 
     def _duals(self) -> highspy.HighsSolution:
         answer: highspy.HighsSolution = self._highs.getSolution()
-        optimal = self._highs.getInfoValue("dual_solution_status")[1] == _FEASIBLE
-        if self._mixed or not answer.dual_valid or not optimal:
+        if self._mixed or not answer.dual_valid or not self._optimal:
             raise InnerSolveError("the last solve left no optimal duals")
         return answer
 

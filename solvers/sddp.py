@@ -7,8 +7,8 @@ add the cuts that their duals give.
 
 Equation → function
   V_t(s) = min c·x + γ Σ_k p_k θ_k, θ_k ≥ cuts           `stage_nodes.Node`: a stage with its outcomes
-  x_t along ω ~ p                                        `Lane.forward`
-  V_{t+1}(s_k), ∂V_{t+1}/∂s at every outcome k           `Lane.backward`
+  x_t along ω ~ p                                        `StagePrograms.forward`
+  V_{t+1}(s_k), ∂V_{t+1}/∂s at every outcome k           `StagePrograms.backward`
   θ ≥ Σ_k q_k (V_k + ∂V_k·(s − s_k))    (single cut)     `_Run._cuts`: q = p, or the worst case of the risk measure
   θ_k ≥ V_k + ∂V_k·(s − s_k)             (multi-cut)     `_Run._cuts`
   bound = ρ(V_0)                                         `_Run.bound`
@@ -20,8 +20,8 @@ Deviations and why
     needs no other algorithm
   * passes are shared by lanes (`solvers.lanes`): what is found depends on their number, not on the processes they
     run in
-  * money is scaled so that the whole horizon costs about 256 units: HiGHS otherwise ends in "unknown" after hundreds of
-    cuts; where it still does, the remedies of `solvers.highs` are counted and reported
+  * money is scaled so that the whole horizon costs about 4,096 units: HiGHS otherwise ends in "unknown" after hundreds
+    of cuts; where it still does, the remedies of `solvers.highs` are counted and reported
   * θ starts at the sum of the least that later stages can cost at all, found by one program a stage
 
 Stops when the upper end of the simulated cost's 95 % interval is within `gap` of the bound, when the bound stalls, when
@@ -37,6 +37,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -52,12 +53,12 @@ from solvers.draws import scenario_seed
 if TYPE_CHECKING:
     from models.dynamics import Policy
     from models.program import Indices
-    from solvers.lanes import Trials
     from solvers.stage_nodes import Nodes
+    from solvers.stage_programs import Trials
 
 NAME = "sddp"
 Z95 = 1.959963984540054
-SIZE = 256.0  # units of cost that the horizon is scaled to
+SIZE = 4096.0  # units of cost that the horizon is scaled to
 SLACK_ROWS = 1.5  # rows of cuts, as a multiple of those worth keeping, at which a program is built anew
 SPARE_ROWS = 30
 Ended = Literal["finished", "time_limit", "request"]
@@ -140,12 +141,12 @@ def cut_bound(
     Raises:
         InnerSolveError: there are no cuts, as for `train`.
     """
-    config = SDDPConfig(iterations=100_000, gap=0.0, check_every=100_000, simulation_paths=2)
+    config = SDDPConfig(gap=0.0, check_every=1000, simulation_paths=2, stall=1e-5, stall_iterations=50)
     request = TrainRequest(problem, instance, config, 0, time_limit=seconds)
     run = _Run(request, Callbacks(should_stop=should_stop), reported_only=True)
     with run.lanes:
         run.improve()
-    stages = run.simulator.num_stages - run.simulator.first_reported_stage
+    stages = len(run.simulator.reported_stages)
     return BoundValue(run.state.bounds[-1] / stages, 0.0, {"iterations": run.state.iteration, "solver": NAME})
 
 
@@ -177,12 +178,14 @@ class _Run:
         """Start anew, from another run's cuts, or go on from a checkpoint."""
         from solvers.cut_policy import unpack
         from solvers.lanes import Lanes, processes_for
+        from solvers.stage_programs import StagePrograms
 
         checkpoint, config = self.request.checkpoint, self.config
         scale = self._scale() if checkpoint is None else float(checkpoint["scale"])
         self.state = State(scale)
         self.nodes = self.whole.scaled(scale, config.multi_cut)
-        self.lanes = Lanes(self.nodes, config.lanes, processes_for(config.lanes, config.processes))
+        processes = processes_for(config.lanes, config.processes)
+        self.lanes = Lanes(partial(StagePrograms, self.nodes), config.lanes, processes)
         self.pools = [CutPool(len(node.carried), node.futures) for node in self.nodes]
         self.held: list[Indices] = [np.zeros(0, dtype=np.int64) for _ in self.nodes]  # cuts in the programs, in order
         if checkpoint is not None:
@@ -256,7 +259,7 @@ class _Run:
 
     def _forward(self, states: Vector, outcomes: Indices) -> Trials:
         """Paths dealt to the lanes in turn."""
-        from solvers.lanes import Trials
+        from solvers.stage_programs import Trials
 
         lanes = min(self.config.lanes, len(states))
         parts = [(states[lane::lanes], outcomes[lane::lanes]) for lane in range(lanes)]
@@ -322,12 +325,12 @@ class _Run:
 
     def _scale(self) -> float:
         """Programs' units of cost a unit of money: a power of two near which a path without cuts costs `SIZE`."""
-        from solvers.lanes import Lane
+        from solvers.stage_programs import StagePrograms
 
         if not np.isfinite(self.whole.floors).all():
             raise InnerSolveError("a stage can cost as little as one likes: nothing bounds the cost to go from below")
         states, outcomes = self.judged
-        walked = Lane(self.whole.scaled(1.0, self.config.multi_cut)).forward(states[:1], outcomes[:1])
+        walked = StagePrograms(self.whole.scaled(1.0, self.config.multi_cut)).forward(states[:1], outcomes[:1])
         cost = abs(float(self._discounted(walked)[0]))
         return 2.0 ** round(math.log2(SIZE / cost)) if cost > 0 else 1.0
 

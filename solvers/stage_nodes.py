@@ -94,12 +94,11 @@ def build_nodes(face: Program, discount: float, counted: Vector | None = None) -
 
 
 def _bare(face: Program, outcomes: list[Outcomes], counted: Vector) -> list[Node]:
-    made: dict[tuple[int, int, float], Node] = {}
+    made: dict[tuple[int, bytes, float], Node] = {}
     nodes = []
     for stage, found in enumerate(outcomes):
         program = face.stage(stage)
-        # Stages that are alike are the same object, and so are their outcomes.
-        key = (id(program), id(found), float(counted[stage]))
+        key = (id(program), found.values.tobytes() + found.probabilities.tobytes(), float(counted[stage]))
         if key not in made:
             made[key] = _times(_bare_node(program, face.here_and_now(stage), found), counted[stage])
         nodes.append(made[key])
