@@ -169,6 +169,7 @@ class Policy(nn.Module, ABC, Generic[S, D]):
     """A map from state to a feasible decision; learned network and classical rule alike."""
 
     precision: torch.dtype = torch.float32  # of the states it is served
+    range_scenarios: int = 1024  # whose features mark the range seen in training; fewer where deciding takes long
 
     @abstractmethod
     def propose(self, state: S, stage: Stage) -> D:

@@ -13,7 +13,6 @@ from typing import Any, Literal
 from pydantic import Field
 
 from models.core import BoundMethod, BoundValue, Instance, Issue, Problem, Traits
-from solvers import sddp
 from solvers.bounds import Hindsight
 from solvers.core import Callbacks, Config, InnerSolveError, Solver, SolveResult
 from solvers.methods import bound_methods
@@ -25,7 +24,7 @@ Ended = Literal["optimal", "time_limit", "stopped"]
 class BoundConfig(Config):
     """Configuration of the bound."""
 
-    method: str = Field("auto", description="auto, a method of the problem, sddp (cuts), or perfect_information.")
+    method: str = Field("auto", description="auto, a method of the problem, or perfect_information.")
     scenarios: int = Field(256, ge=2, le=65_536, description="Scenarios of perfect information.")
     time_limit_seconds: float | None = Field(
         None, gt=0, le=86_400, description="Wall clock; a method cut short still gives a bound, a lower one."
@@ -52,11 +51,6 @@ def bound(problem: Problem, instance: Instance, config: BoundConfig, seed: int, 
         callbacks.on_phase("bound", (k + 1) / (len(asked) + 1))
         if entries and entries[-1]["exact"]:
             break
-    cuts = not sddp.SDDP.reasons_against(problem)
-    if config.method == sddp.NAME or (config.method == "auto" and cuts):
-        reason = _cut(problem, instance, deadline, callbacks, entries)
-        if reason is not None:
-            reasons[sddp.NAME] = reason
     known = any(entry["exact"] for entry in entries)
     if config.method == PERFECT or (config.method == "auto" and not known):
         reason = _perfect(problem, instance, config, seed, deadline, callbacks, entries)
@@ -95,20 +89,6 @@ def _compute(
         return str(error)
     # Cut short, a method for the optimum gives a bound and no more.
     entries.append(_entry(method.name, value, method.exact and not any(asked), started) | {"source": method.source})
-    return None
-
-
-def _cut(
-    problem: Problem, instance: Instance, deadline: float | None, callbacks: Callbacks, entries: list[dict[str, Any]]
-) -> str | None:
-    """Append the bound of SDDP's cuts, in half the time that is left; or why there is none."""
-    started = time.perf_counter()
-    left = None if deadline is None else max(deadline - time.monotonic(), 2.0) / 2
-    try:
-        value = sddp.cut_bound(problem, instance, left, callbacks.should_stop)
-    except InnerSolveError as broken:
-        return str(broken)
-    entries.append(_entry(sddp.NAME, value, False, started) | {"source": sddp.SDDP.source})
     return None
 
 
@@ -155,11 +135,8 @@ def _entry(kind: str, value: BoundValue, exact: bool, started: float) -> dict[st
 
 def _refuses(problem: Problem, instance: Instance, config: BoundConfig) -> list[Issue]:
     """A method that is unknown or does not fit the instance."""
-    against = sddp.SDDP.reasons_against(problem)
-    if config.method in ("auto", PERFECT) or (config.method == sddp.NAME and not against):
+    if config.method in ("auto", PERFECT):
         return []
-    if config.method == sddp.NAME:
-        return [Issue("bound", "error", "/method", "; ".join(against))]
     for method in bound_methods(problem):
         if method.name == config.method:
             reason = method.refuses(instance)

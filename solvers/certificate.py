@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.core import BoundMethod, BoundValue, Instance, Problem
-from solvers import sddp
 from solvers.bounds import Hindsight
 from solvers.core import Callbacks, InnerSolveError
 from solvers.evaluation import (
@@ -249,8 +248,6 @@ def find_bounds(
         for method in bound_methods(problem):
             if method.name not in known and not _has_optimum(found):
                 _compute(method, instance, stop, found)
-        if not sddp.SDDP.reasons_against(problem) and sddp.NAME not in known:
-            _cut(problem, instance, stop, found)
     callbacks.on_phase("bound", 0.5)
     if _has_optimum(found):
         return found
@@ -294,13 +291,6 @@ def _compute(method: BoundMethod, instance: Instance, should_stop: Callable[[], 
         return
     # Cut short, a method for the optimum gives a bound and no more.
     found.bounds.append(KnownBound(method.name, value, method.exact and not any(stopped)))
-
-
-def _cut(problem: Problem, instance: Instance, should_stop: Callable[[], bool], found: BoundsFound) -> None:
-    try:
-        found.bounds.append(KnownBound(sddp.NAME, sddp.cut_bound(problem, instance, None, should_stop)))
-    except InnerSolveError as error:
-        found.reasons[sddp.NAME] = str(error)
 
 
 def _out_of_time(deadline: float, should_stop: Callable[[], bool]) -> Callable[[], bool]:

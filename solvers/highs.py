@@ -210,7 +210,7 @@ class HotProgram:
         raise InnerSolveError(f"HiGHS gave no answer: {', '.join(seen)}")
 
     def _settles(self, answer: highspy.HighsModelStatus) -> bool:
-        """Whether there is nothing left to try: an optimum of a linear program comes with feasible columns and duals."""
+        """Whether nothing is left to try: an optimum of a linear program comes with feasible columns and duals."""
         if _OUTCOMES.get(answer) != "optimal" or self._mixed:
             return answer in _OUTCOMES
         told = (self._highs.getInfoValue(f"{side}_solution_status")[1] for side in ("primal", "dual"))

@@ -6,6 +6,7 @@ from functools import partial
 
 from models.core import BoundMethod, Problem
 from solvers.lagrangian import LAGRANGIAN, lagrangian_bound
+from solvers.sddp import SDDP, cut_bound, uncountable
 from solvers.value_iteration import VALUE_ITERATION, optimum
 
 
@@ -31,6 +32,16 @@ def bound_methods(problem: Problem) -> tuple[BoundMethod, ...]:
                 partial(lagrangian_bound, problem),
                 problem.weakly_coupled.refuses,
                 source=LAGRANGIAN.source,
+            )
+        )
+    if not SDDP.reasons_against(problem):
+        methods.append(
+            BoundMethod(
+                SDDP.name,
+                "Cuts of the cost to go",
+                partial(cut_bound, problem),
+                partial(uncountable, problem),
+                source=SDDP.source,
             )
         )
     return tuple(methods)

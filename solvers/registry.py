@@ -17,6 +17,7 @@ from solvers.pdppo import PDPPO
 from solvers.rolling_horizon import ROLLING_DETERMINISTIC, ROLLING_SCENARIO_TREE, ROLLING_TWO_STAGE
 from solvers.sddp import SDDP
 from solvers.search import CROSS_ENTROPY
+from solvers.tsddr import TSDDR
 from solvers.value_iteration import VALUE_ITERATION
 
 _SOLVERS: dict[str, Solver] = {
@@ -28,6 +29,7 @@ _SOLVERS: dict[str, Solver] = {
         ROLLING_TWO_STAGE,
         ROLLING_SCENARIO_TREE,
         SDDP,
+        TSDDR,
         BOUND,
         CROSS_ENTROPY,
         PERFECT_INFORMATION,

@@ -133,21 +133,32 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
     )
 
 
-def cut_bound(
-    problem: Problem, instance: Instance, seconds: float | None, should_stop: Callable[[], bool]
-) -> BoundValue:
+def cut_bound(problem: Problem, instance: Instance, should_stop: Callable[[], bool]) -> BoundValue:
     """A lower bound on the reported cost of every policy, by cuts made for that cost alone.
 
     Raises:
-        InnerSolveError: there are no cuts, as for `train`.
+        ValueError: there are no cuts, as for `train`.
     """
     config = SDDPConfig(gap=0.0, check_every=1000, simulation_paths=2, stall=1e-5, stall_iterations=50)
-    request = TrainRequest(problem, instance, config, 0, time_limit=seconds)
-    run = _Run(request, Callbacks(should_stop=should_stop), reported_only=True)
-    with run.lanes:
-        run.improve()
+    try:
+        run = _Run(TrainRequest(problem, instance, config, 0), Callbacks(should_stop=should_stop), reported_only=True)
+        with run.lanes:
+            run.improve()
+    except InnerSolveError as error:
+        raise ValueError(str(error)) from error
     stages = len(run.simulator.reported_stages)
     return BoundValue(run.state.bounds[-1] / stages, 0.0, {"iterations": run.state.iteration, "solver": NAME})
+
+
+def uncountable(problem: Problem, instance: Instance) -> str | None:
+    """Why an instance's chance cannot be counted; None if it can."""
+    try:
+        face = None if problem.program is None else problem.program(instance)
+    except NoProgram as error:
+        return str(error)
+    if face is None or face.starts() is None or face.outcomes(0) is None:
+        return "chance has too many outcomes to count, or depends on what came before"
+    return None
 
 
 class _Run:
@@ -420,6 +431,9 @@ def _needs(traits: Traits) -> list[str]:
 
 
 def _refuses(problem: Problem, instance: Instance, config: SDDPConfig) -> list[Issue]:
+    reason = uncountable(problem, instance)
+    if reason is not None:
+        return [Issue("noise", "error", "", reason)]
     if config.multi_cut and config.risk_weight:
         return [Issue("risk", "error", "/risk_weight", "risk is priced with a single cut: leave multi_cut out")]
     return []

@@ -65,6 +65,7 @@ class TargetPolicy(Policy[Any, Any]):
     """
 
     precision = torch.float64  # a target may be met to the last drop
+    range_scenarios = 64
     strict: Tensor
     price: Tensor
 

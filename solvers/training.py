@@ -28,7 +28,6 @@ TRAINING_SHARE, RULES_SHARE, CERTIFICATE_SHARE = 0.7, 0.1, 0.2
 DEFAULT_CERTIFICATE_SECONDS = 60.0
 RULE_CONFIG = HDPOConfig(iterations=300, learning_rate=0.05, validation_every=50)
 SEARCH_CONFIG = search.CrossEntropyConfig()
-RANGE_SCENARIOS = 1024
 TRAINED = "the trained policy"  # no family's name: a rule may be what is trained
 
 
@@ -150,7 +149,7 @@ def _package(solver: Solver, request: TrainRequest, result: TrainResult, certifi
 def _training_range(request: TrainRequest, policy: Policy[Any, Any]) -> dict[str, Tensor]:
     """Least and greatest value of every feature along the policy's own trajectories on training scenarios."""
     simulator = request.problem.simulator(request.instance)
-    chunk = next(iter(Scenarios(simulator, scenario_seed(request.seed, "training"), RANGE_SCENARIOS)))
+    chunk = next(iter(Scenarios(simulator, scenario_seed(request.seed, "training"), policy.range_scenarios)))
     state, low, high = chunk.state, None, None
     with torch.no_grad():
         for stage in range(simulator.num_stages):

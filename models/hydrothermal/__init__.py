@@ -26,7 +26,14 @@ PROBLEM = Problem(
     title="Hydrothermal dispatch",
     summary="How much water to release and what every plant generates, stage by stage, before future rain is known.",
     instance=HydrothermalSystem,
-    traits=Traits(differentiable=False, discrete_decisions=False, has_program=True, convex=True, finite_noise=True),
+    traits=Traits(
+        differentiable=False,
+        discrete_decisions=False,
+        has_program=True,
+        convex=True,
+        finite_noise=True,
+        has_targets=True,
+    ),
     simulator=lazy(f"{_ROOM}.simulator:HydroSimulator"),
     families=(
         PolicyFamily("myopic", "Myopic", "rule", tuning="none", plan={"look_ahead": 1}),
@@ -36,6 +43,7 @@ PROBLEM = Problem(
     view=lazy(f"{_ROOM}.view:HydroView"),
     examples=EXAMPLES,
     program=lazy(f"{_ROOM}.program:hydro_program"),
+    targets=lazy(f"{_ROOM}.targets:hydro_targets"),
     importers=IMPORTERS,
     units={"water": "hm³", "flow": "m³/s", "power": "MW", "energy": "MWh", "cost": "money/stage"},
 )

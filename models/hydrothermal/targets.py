@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from models.dynamics import Stage
+from models.hydrothermal.inflow import Autoregressive
 from models.hydrothermal.instance import HydrothermalSystem
 from models.hydrothermal.program import hydro_program
 from models.hydrothermal.simulator import HydroSimulator, HydroState, InflowPath
 from models.program import Indices
 from models.targets import Targets
 
-YEAR_HOURS = 8_760.0
 HORIZON = 48.0  # [stages] over which the end of the horizon is felt to draw near
 
 
@@ -38,6 +38,7 @@ class HydroTargets(Targets):
         flows = simulator.inflows.means().to(simulator.storage_initial)
         self._mean, self._spread = flows.mean(0), flows.mean(0).clamp_min(1e-6)
         self._full = self.rules.storage_max.clamp_min(1e-9)
+        self._most = self.rules.storage_max + self._spread
         self._calendar = torch.tensor([self._day(stage) for stage in range(system.stages)], dtype=torch.float64)
 
     def columns(self, stage: int) -> Indices:
@@ -70,7 +71,7 @@ class HydroTargets(Targets):
         return (flows - self._mean) / self._spread
 
     def levels(self, state: HydroState) -> Tensor:
-        return state.storage / self._full
+        return torch.cat((state.storage / self._full, (state.storage + state.inflow) / self._most), dim=1)
 
     def calendar(self, stage: Stage) -> Tensor:
         places = torch.as_tensor(stage).reshape(-1).clamp(max=len(self._calendar) - 1)
@@ -78,8 +79,15 @@ class HydroTargets(Targets):
 
     def _day(self, stage: int) -> list[float]:
         """The season as a point on a circle, and the stages left."""
-        year = 2 * math.pi * stage * self.system.stage_hours / YEAR_HOURS
-        return [math.sin(year), math.cos(year), (self.system.stages - stage) / HORIZON]
+        season = 2 * math.pi * stage / _seasons(self.system)
+        return [math.sin(season), math.cos(season), (self.system.stages - stage) / min(HORIZON, self.system.stages)]
+
+
+def _seasons(system: HydrothermalSystem) -> float:
+    """Stages after which what flows in comes again."""
+    if isinstance(system.inflows, Autoregressive):
+        return float(system.inflows.seasons)
+    return float(system.inflows.num_table_stages)
 
 
 def hydro_targets(system: HydrothermalSystem, simulator: HydroSimulator) -> HydroTargets:
