@@ -114,7 +114,7 @@ SETTINGS = {
         "PDPPO from the Lagrangian look-ahead, 1.5 million steps",
         steps=1_500_000,
         config=SEQUENTIAL | GUIDED,
-        cases=("15x5",),
+        cases=("10x5", "15x5"),
         seconds=230.0,
         improved=True,
     ),
