@@ -64,6 +64,12 @@ class LookAheadPolicy(Policy[Any, Any]):
         """The same: the search never leaves what is feasible."""
         return self.propose(state, stage)
 
+    def alternatives(self, state: Any, decision: Any, stage: Stage) -> Tensor:
+        """Cost now and to go, by the parts' values, had one slot chosen otherwise (batch, slot, option) [money]."""
+        situation, choice = self.values.situation(state, stage), self.choices.choice(decision)[None]
+        later = self.values.rent[stage].expand(state.batch)
+        return situation.changes(choice)[0] + (situation.costs(choice)[0] - later)[:, None, None]
+
     def describe(self) -> dict[str, Any]:
         """Mean price of every resource [money/unit]."""
         means = self.prices.mean(0).tolist()

@@ -181,7 +181,7 @@ class TestWhatHasNoTable:
             (plant(lot_rule="up_to_rate"), "lots of any size"),
             (plant(bill_of_materials=[{"item": "A", "component": "B"}]), "consume each other"),
             (plant(storages=[{"id": "S", "capacity": 9.0, "items": ["A", "B"]}]), "share a storage"),
-            (with_items(inventory_max=None), "A: without a storage limit"),
+            (with_items(inventory_max=None, holding_cost=0.0), "A: without a storage limit"),
             (with_items(unmet_demand="backlogged", backlog_cost=1.0), "A: without a limit of the backlog"),
             (with_items(inventory_max=9.5), "not in whole units"),
             (plant(capabilities=[{"machine": "M1", "item": "A", "production": 2.5}]), "output is not in whole units"),
@@ -203,6 +203,21 @@ class TestWhatHasNoTable:
         instance = plant(items=items, capabilities=able)
         assert "entries" in table_refuses(instance)
         assert items_refuse(instance) is None
+
+    def test_unlimited_storage_ends_where_keeping_more_cannot_pay(self):
+        unlimited = with_items(inventory_max=None, lost_sales_cost=4.0)
+        assert "A: without a storage limit" in table_refuses(unlimited)
+        assert items_refuse(unlimited) is None
+        face = ItemTables(unlimited.model_copy(update={"periods": 8}))
+        # At most 2 and 4 units a period; 4 money a lost unit, 1 to keep it.
+        assert face.plant.high.tolist() == [10, 20]
+        assert any("thrown away" in own for own in face.relaxes)
+        roomy = with_items(inventory_max=30.0, lost_sales_cost=4.0).model_copy(update={"periods": 8})
+        optimum = optimal_cost(PlantTable(roomy))
+        assert dual(face, torch.zeros(8, 1, dtype=torch.float64))[0] <= optimum + 1e-9
+        assert dual(face, prices_of(face, 1))[0] <= optimum + 1e-9
+        free = torch.zeros(8, 1, dtype=torch.float64)
+        assert dual(face, free)[0] == pytest.approx(dual(ItemTables(roomy), free)[0], abs=1e-3)
 
     def test_an_item_that_too_many_machines_make_is_named(self):
         machines = [{"id": f"M{k}"} for k in range(20)]

@@ -222,6 +222,21 @@ class TestPolicy:
             post, _ = simulator.decide(state, decision, stage)
             state, _ = simulator.realize(post, chunk.noise, stage)
 
+    def test_alternatives_are_cost_now_plus_the_values_after(self):
+        policy, simulator = trained(busy(), iterations=5).policy, LotSimulator(busy(initial_state="random"))
+        state = simulator.initial(16, torch.Generator().manual_seed(3))
+        decision = policy(state, 2)
+        told = policy.alternatives(state, decision, 2)
+        may = simulator.choices.feasible(state, 2)
+        assert torch.equal(told.isfinite(), may)
+        for machine, option in itertools.product(range(2), range(5)):
+            rows = may[:, machine, option]
+            other = decision.item.clone()
+            other[:, machine] = option
+            post, costs = simulator.decide(state.rows(rows), simulator.choices.decision(other[rows]), 2)
+            expected = costs.total + policy.values.post_value(post, 2)
+            torch.testing.assert_close(told[rows, machine, option], expected, rtol=1e-4, atol=1e-4)
+
     def test_its_weights_are_the_policy(self):
         policy = trained(busy(), iterations=5).policy
         again = build(PROBLEM, busy(), LagrangianConfig(iterations=5), "lagrangian")

@@ -85,6 +85,10 @@ def _relaxed(instance: LotSizing) -> list[str]:
         found.append("an item pays the cheapest changeover to it, and may lose as little output as any of them")
     if any(machine.minimum_run > 1 for machine in instance.machines):
         found.append("runs may be shorter than their minimum")
+    if any(item.inventory_max is None for item in instance.items):
+        found.append(
+            "stock that costs more to keep than it can save is thrown away for nothing, where storage has no limit"
+        )
     if instance.setup_carry_over:
         found.append("an item may give a setup up though nothing else is set up")
     return found

@@ -80,8 +80,7 @@ class Plant:
 
     def post_levels(self, item: int) -> int:
         """Levels after production that differ: what is beyond is scrapped whatever the demand."""
-        laws = [self.demand.distributions[k] for k in np.unique(self.demand.index[:, item])]
-        return self.levels(item) + int(max(law.values[law.probabilities > 0].max() for law in laws))
+        return self.levels(item) + int(max(law.values.max() for law in _laws(self.demand, item)))
 
     def after_demand(self, item: int, period: int, post_levels: int) -> tuple[Ints, Floats, Floats]:
         """Level reached (post level, outcome), chance (outcome,) and expected cost (post level,) of a period."""
@@ -126,8 +125,8 @@ class Plant:
         return chance
 
 
-def refuses(instance: LotSizing) -> str | None:
-    """Why an instance has no tables in whole units; None if it has them."""
+def no_units(instance: LotSizing) -> str | None:
+    """Why an instance is not made of items that stand alone, in whole units; None if it is."""
     if instance.lot_rule == "up_to_rate":
         return "lots of any size have no table: it counts whole lots"
     if instance.bill_of_materials:
@@ -135,14 +134,40 @@ def refuses(instance: LotSizing) -> str | None:
     if instance.storages:
         return "items that share a storage do not stand alone in a table"
     layout = compile_layout(instance)
-    tables = demand_tables(instance)
-    return _unlimited(instance, layout) or _fractions(instance, layout, tables)
+    for item, owed, first, most in zip(
+        instance.items, layout.backlog_max, layout.initial_inventory, layout.inventory_max, strict=True
+    ):
+        if np.isinf(owed):
+            return f"{item.id}: without a limit of the backlog (backlog_max) the table would have no end"
+        if not -owed <= first <= most:
+            return f"{item.id}: the initial inventory lies outside its limits"
+    return _fractions(instance, layout, demand_tables(instance))
+
+
+def worth_keeping(layout: Layout, tables: DemandTables) -> Floats:
+    """Stock of every item (item,) beyond which a unit costs more to keep than it can ever save [units].
+
+    The last of X + 1 units is sold after all others, in period (X + 1) / (largest demand) at the earliest, and costs h
+    in every period before that; the lost sale that it saves costs p. Infinite where keeping is free or demand may wait.
+    """
+    largest = np.array([max(law.values.max() for law in _laws(tables, item)) for item in range(tables.num_items)])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        level = np.ceil(largest * (layout.lost_sales_cost / layout.holding_cost + 1))
+    level = np.where((layout.holding_cost > 0) & (layout.backlog_max == 0), level, np.inf)
+    return np.maximum(level, layout.initial_inventory)
+
+
+def _laws(tables: DemandTables, item: int) -> list[Distribution]:
+    return [tables.distributions[k] for k in np.unique(tables.index[:, item])]
 
 
 def table_refuses(instance: LotSizing) -> str | None:
     """Why a plant has no one table of all its setups and stocks; None if it has one."""
-    if reason := refuses(instance):
+    if reason := no_units(instance):
         return reason
+    for item in instance.items:
+        if item.inventory_max is None:
+            return f"{item.id}: without a storage limit (inventory_max) the table would have no end"
     if any(machine.minimum_run > 1 for machine in instance.machines):
         return "runs with a minimum length would have to be part of the state"
     own = plant(instance)
@@ -157,8 +182,15 @@ def table_refuses(instance: LotSizing) -> str | None:
 
 def items_refuse(instance: LotSizing) -> str | None:
     """Why a plant's items have no tables of their own; None if they have."""
-    if reason := refuses(instance):
+    if reason := no_units(instance):
         return reason
+    layout, tables = compile_layout(instance), demand_tables(instance)
+    for item, most in zip(instance.items, np.minimum(layout.inventory_max, worth_keeping(layout, tables)), strict=True):
+        if np.isinf(most):
+            return (
+                f"{item.id}: without a storage limit (inventory_max), a table ends only where sales are lost and "
+                "keeping costs something"
+            )
     own = plant(instance)
     sizes = {item: own.post_levels(item) << len(own.makers(item)) for item in range(own.num_items)}
     if (total := sum(sizes.values())) > LARGEST_PARTS:
@@ -170,25 +202,12 @@ def items_refuse(instance: LotSizing) -> str | None:
     return None
 
 
-def _unlimited(instance: LotSizing, layout: Layout) -> str | None:
-    for item, most, owed, first in zip(
-        instance.items, layout.inventory_max, layout.backlog_max, layout.initial_inventory, strict=True
-    ):
-        if np.isinf(most):
-            return f"{item.id}: without a storage limit (inventory_max) the table would have no end"
-        if np.isinf(owed):
-            return f"{item.id}: without a limit of the backlog (backlog_max) the table would have no end"
-        if not -owed <= first <= most:
-            return f"{item.id}: the initial inventory lies outside its limits"
-    return None
-
-
 def _fractions(instance: LotSizing, layout: Layout, tables: DemandTables) -> str | None:
     """The first quantity that is not in whole units."""
     if not tables.whole:
         return "demand is not in whole units"
     limits = (layout.inventory_max, layout.backlog_max, layout.initial_inventory)
-    if not all(_whole(values) for values in limits):
+    if not all(_whole(values[np.isfinite(values)]) for values in limits):
         return "stock limits or initial stock are not in whole units"
     if not all(_whole(_made(instance, layout, share)) for share in np.unique(layout.share, axis=0)):
         return "output is not in whole units (see whole_units)"
@@ -200,24 +219,25 @@ def _whole(values: Floats | Ints) -> bool:
 
 
 def plant(instance: LotSizing) -> Plant:
-    """The instance in whole units.
+    """The instance in whole units. Unlimited storage ends where keeping more is not worth while (`worth_keeping`).
 
     Raises:
-        ValueError: it has no tables; the message says why.
+        ValueError: it is not made of items that stand alone, in whole units.
     """
-    if reason := refuses(instance):
+    if reason := no_units(instance):
         raise ValueError(reason)
-    layout = compile_layout(instance)
+    layout, tables = compile_layout(instance), demand_tables(instance)
+    most = np.where(np.isinf(layout.inventory_max), worth_keeping(layout, tables), layout.inventory_max)
     shares, pattern = np.unique(layout.share, axis=0, return_inverse=True)
     return Plant(
         num_stages=instance.periods,
         carries_over=instance.setup_carry_over,
         low=-np.rint(layout.backlog_max).astype(np.int64),
-        high=np.rint(layout.inventory_max).astype(np.int64),
+        high=np.rint(most).astype(np.int64),
         holding_cost=layout.holding_cost,
         backlog_cost=layout.backlog_cost,
         lost_sales_cost=layout.lost_sales_cost,
-        demand=demand_tables(instance),
+        demand=tables,
         changeover_cost=_changeover_cost(layout),
         made=np.stack([np.rint(_made(instance, layout, share)).astype(np.int64) for share in shares]),
         pattern=pattern.reshape(-1),
