@@ -6,6 +6,7 @@ from models.core import Face, PolicyFamily, Problem, Traits
 from models.lazy import lazy
 from models.lot_sizing.examples import EXAMPLES
 from models.lot_sizing.instance import LotSizing
+from models.lot_sizing.planner.importers import IMPORTERS
 
 _ROOM = "models.lot_sizing"
 _POLICIES = f"{_ROOM}.policies"
@@ -18,7 +19,7 @@ PROBLEM = Problem(
     traits=Traits(
         differentiable=False,
         discrete_decisions=True,
-        has_program=False,
+        has_program=True,
         convex=False,
         finite_states=True,
         weakly_coupled=True,
@@ -46,6 +47,8 @@ PROBLEM = Problem(
     default_family=lambda plant: "sequential" if len(plant.machines) > 1 else "mlp",
     view=lazy(f"{_ROOM}.view:LotView"),
     examples=EXAMPLES,
+    program=lazy(f"{_ROOM}.program:lot_program"),
+    importers=IMPORTERS,
     values=lazy(f"{_POLICIES}.critics:critics"),
     finite=Face(lazy(f"{_ROOM}.exact.table:PlantTable"), lazy(f"{_ROOM}.exact.plant:table_refuses")),
     weakly_coupled=Face(lazy(f"{_ROOM}.exact.items:ItemTables"), lazy(f"{_ROOM}.exact.plant:items_refuse")),
