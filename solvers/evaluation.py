@@ -25,7 +25,8 @@ Floats = npt.NDArray[np.float64]
 Z95 = 1.959963984540054
 CHUNK = 4096  # scenarios drawn, and at most simulated, together
 CHUNK_ENTRIES = 20_000_000  # numbers in the noise of a chunk: large networks are drawn in smaller ones
-FIRST_SLICE = 64  # scenarios simulated before the clock is looked at
+LEAST_CHUNK = 64  # scenarios drawn together, however many numbers one of them has
+FIRST_SLICE = 2  # scenarios simulated before the clock is looked at: a policy may take seconds for each
 LEAST_SCENARIOS = 1024  # from which a mean may count as known
 MOMENT = 10.0  # [s] that may be spent in any case to get as many
 SERIES_SCENARIOS = 4096  # for which stage series are kept
@@ -93,7 +94,7 @@ def chunk_size(simulator: Simulator[Any, Any, Any, Any]) -> int:
     """Scenarios drawn together: a power of two that depends on the instance alone, so that streams repeat."""
     one = simulator.sample(1, torch.Generator().manual_seed(0))
     entries = max(sum(value.numel() for value in vars(one).values()), 1)
-    fitting = max(CHUNK_ENTRIES // entries, FIRST_SLICE)
+    fitting = max(CHUNK_ENTRIES // entries, LEAST_CHUNK)
     largest: int = 1 << (fitting.bit_length() - 1)
     return min(CHUNK, largest)
 

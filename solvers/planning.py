@@ -208,7 +208,7 @@ class Planner:
             # Where noise is known before its stage is decided, only the first decision can be common to all futures.
             common = 1 if _noise_is_state(programs[0]) else len(programs)
             tree = two_stage(programs, weights, here, self.scenarios or 1, committed=self.committed or common)
-        return _Passed(programs, tree, HotProgram(tree.program, mip_gap=self.config.mip_gap))
+        return _Passed(programs, tree, HotProgram(tree.program, mip_gap=self.config.mip_gap, brief=True))
 
     def futures(self, covered: list[int], seed: int, stage: int) -> list[Vector]:
         """What plans are made for: per stage covered the noise (K, m), a function of seed and stage."""
