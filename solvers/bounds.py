@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from solvers.shadow_prices import ShadowPrices
 
 CHUNK = 1024  # scenarios whose data are held at once
+WINDOW_GAP = 1e-3  # relative gap at which a window of a first plan is good enough
 Ended = Literal["optimal", "infeasible", "unbounded", "time_limit", "stopped"]
 
 
@@ -51,6 +52,19 @@ class PerfectInformationConfig(Config):
     time_limit_seconds: float | None = Field(
         None, gt=0, le=86_400, description="Wall clock for all scenarios; the bound is over those solved by then."
     )
+    mip_gap: float = Field(
+        1e-4,
+        ge=0,
+        le=1,
+        description="With whole_numbers: relative gap at which a scenario is done; its proven bound counts.",
+    )
+    seconds_per_scenario: float | None = Field(
+        None,
+        gt=0,
+        le=86_400,
+        description="With whole_numbers: wall clock of one scenario; what is proven by then counts, a valid bound that "
+        "is less tight. null: none.",
+    )
 
 
 class DeterministicConfig(Config):
@@ -58,6 +72,13 @@ class DeterministicConfig(Config):
 
     time_limit_seconds: float = Field(300.0, gt=0, le=86_400, description="Wall clock for the plan.")
     mip_gap: float = Field(1e-4, ge=0, le=1, description="Relative gap at which a mixed-integer plan is good enough.")
+    window: int | None = Field(
+        8,
+        ge=1,
+        le=10_000,
+        description="Relax and fix: whole numbers are first planned for so many stages at a time, which gives the plan "
+        "that the search over the whole horizon starts from. null: no such start.",
+    )
 
 
 @dataclass(frozen=True)
@@ -81,13 +102,19 @@ class Hindsight:
         instance: Instance,
         simulator: Simulator[Any, Any, Any, Any],
         whole_numbers: bool = False,
+        mip_gap: float = 1e-6,
+        seconds_per_scenario: float | None = None,
     ) -> None:
         from solvers.highs import HotProgram
 
         started = time.perf_counter()
         self.face = _program(problem, instance)
         self.chained = self.face.horizon(reported_weights(simulator))
-        self.hot = HotProgram(self.chained.program if whole_numbers else self.chained.program.relaxed())
+        program = self.chained.program if whole_numbers else self.chained.program.relaxed()
+        self.hot = HotProgram(program, mip_gap=mip_gap)
+        self.seconds_per_scenario = seconds_per_scenario if program.is_mixed_integer else None
+        self.unproved = 0  # scenarios whose own time was up: their proven bounds are there, and are slack
+        self.largest_gap = 0.0  # between the best decisions found in a scenario and its bound, relative
         self.prices: ShadowPrices | None = None  # set it, and the duals of every scenario are added to it
         self.build_seconds = time.perf_counter() - started
 
@@ -137,10 +164,15 @@ class Hindsight:
                 if callbacks.should_stop():
                     return "stopped"
             self.hot.set_data(state, path)
-            found = self.hot.solve(None if deadline is None else deadline - now, callbacks.should_stop)
-            # A mixed-integer program out of time leaves a proven but slack bound: it is not mixed with the others.
-            if found.status != "optimal":
+            left = np.inf if deadline is None else deadline - now
+            limit = min(left, self.seconds_per_scenario or np.inf)
+            found = self.hot.solve(limit if np.isfinite(limit) else None, callbacks.should_stop)
+            own_time_up = found.status == "time_limit" and limit < left and np.isfinite(found.bound)
+            # Out of time for all scenarios leaves a proven but slack bound: it is not mixed with the others.
+            if found.status != "optimal" and not own_time_up:
                 return found.status
+            self.unproved += own_time_up
+            self.largest_gap = max(self.largest_gap, found.gap)
             values.append(found.bound)
             if self.prices is not None:
                 self.prices.add(self.hot)
@@ -190,7 +222,7 @@ def perfect_information(
     simulator = problem.simulator(instance)
     drawn = scenario_seed(seed, "evaluation")
     chunk = next(iter(judged(simulator, drawn, config.scenarios)))
-    program = Hindsight(problem, instance, simulator, config.whole_numbers)
+    program = Hindsight(problem, instance, simulator, config.whole_numbers, config.mip_gap, config.seconds_per_scenario)
     if config.shadow_prices and not program.hot.program.is_mixed_integer:
         program.prices = ShadowPrices(program.hot.program)
     found = program.values(chunk.state, chunk.noise, callbacks, config.time_limit_seconds)
@@ -207,6 +239,9 @@ def perfect_information(
         "build_seconds": round(program.build_seconds, 6),
         "solver": program.hot.tally.document(),
     }
+    if program.hot.program.is_mixed_integer:
+        gap = round(program.largest_gap, 6) if np.isfinite(program.largest_gap) else None
+        document |= {"unproved_scenarios": program.unproved, "largest_gap": gap}
     if found.status in ("infeasible", "unbounded") or len(found.values) < 2:
         document["explanation"] = _EXPLANATIONS[found.status]
         document["conflict"] = program.hot.conflict()  # rows that cannot all hold, where the program is infeasible
@@ -221,7 +256,7 @@ def perfect_information(
     }
     if program.prices is not None:
         document["shadow_prices"] = program.prices.document()
-    return SolveResult(found.status, document)
+    return SolveResult("time_limit" if found.status == "optimal" and program.unproved else found.status, document)
 
 
 _EXPLANATIONS = {
@@ -305,7 +340,12 @@ def deterministic(
     hot.set_data(face.state_vector(state)[0], face.noise_path(noise)[0])
     built = time.perf_counter() - started
     callbacks.on_phase("deterministic", 0.0)
-    found = hot.solve(config.time_limit_seconds, callbacks.should_stop)
+    started = time.perf_counter()
+    start = _first_plan(chained, face, state, noise, config, callbacks)
+    if start is not None:
+        hot.start_near(start, config.time_limit_seconds)
+    left = config.time_limit_seconds - (time.perf_counter() - started)
+    found = hot.solve(max(left, 0.0), callbacks.should_stop)
     callbacks.on_phase("deterministic", 1.0)
     document: dict[str, Any] = {
         "kind": "deterministic",
@@ -324,12 +364,32 @@ def deterministic(
         # Every stage counts in the plan; only reported ones in the figure that compares with policies.
         "planned_cost": found.value,
         "planned_cost_bound": found.bound if np.isfinite(found.bound) else None,
+        "gap": round(found.gap, 6) if np.isfinite(found.gap) else None,
         "replayed_cost": round(float(done.costs[0] @ weights), 6),
         "replayed_reported_cost": round(float(done.costs[0] @ reported_weights(simulator)), 6),
         "largest_repair": round(done.breach, 6),
         "plan": _plan(problem, instance, done),
     }
     return SolveResult(found.status, document)
+
+
+def _first_plan(
+    chained: MultistageProgram,
+    face: Program,
+    state: Any,
+    noise: Any,
+    config: DeterministicConfig,
+    callbacks: Callbacks,
+) -> Vector | None:
+    """A plan for the search to start from, found in at most half of the time; None where there is no need of one."""
+    from solvers.relax_and_fix import relax_and_fix
+
+    stages = len(chained.column_starts) - 1
+    if config.window is None or stages <= config.window or not chained.program.is_mixed_integer:
+        return None
+    data = face.state_vector(state)[0], face.noise_path(noise)[0]
+    gap = max(config.mip_gap, WINDOW_GAP)
+    return relax_and_fix(chained, *data, config.window, gap, config.time_limit_seconds / 2, callbacks.should_stop)
 
 
 _NO_PLAN = {
@@ -381,6 +441,7 @@ PERFECT_INFORMATION = Solver(
     config=PerfectInformationConfig,
     needs=_needs_program,
     solve=perfect_information,
+    quick={"scenarios": 8},
 )
 
 DETERMINISTIC = Solver(
@@ -391,4 +452,5 @@ DETERMINISTIC = Solver(
     config=DeterministicConfig,
     needs=_needs_program,
     solve=deterministic,
+    quick={"mip_gap": 1.0},
 )
