@@ -12,10 +12,11 @@ from pydantic import Field
 
 from models.core import Instance, Issue, Record
 from models.hydrothermal.inflow import InflowProcess
-from models.hydrothermal.seasonal import Seasonal, SeasonalShare, largest
+from models.hydrothermal.seasonal import Seasonal, SeasonalShare, SeasonalSigned, largest
 
 Money = Annotated[float, Field(ge=0, le=1e12)]
 Size = Annotated[float, Field(ge=0, le=1e9)]
+Reactive = Annotated[float, Field(ge=-1e9, le=1e9)] | None
 Positive = Annotated[float, Field(gt=0, le=1e9)]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 
@@ -32,6 +33,9 @@ class Bus(Record):
     id: Id = Field(description="Identifier, unique among buses.")
     load_mw: Seasonal = Field(0.0, description="Load [MW], one value or by season.")
     deficit_allowed: bool = Field(True, description="Whether load here may go unserved, at the price of deficit.")
+    load_mvar: SeasonalSigned = Field(0.0, description="Reactive load [Mvar], one value or by season; only in AC.")
+    voltage_min_pu: float = Field(0.9, gt=0, le=2, description="Least voltage [per unit]; only in AC.")
+    voltage_max_pu: float = Field(1.1, gt=0, le=2, description="Greatest voltage [per unit]; only in AC.")
 
 
 class Line(Record):
@@ -42,7 +46,9 @@ class Line(Record):
     target: Id = Field(alias="to", description="The other bus.")
     resistance_pu: float = Field(0.0, ge=0, le=1e3, description="Series resistance r [per unit on base_mva].")
     reactance_pu: float = Field(0.0, ge=-1e3, le=1e3, description="Series reactance x [per unit on base_mva].")
-    limit_mw: Size | None = Field(None, description="Thermal rating [MW], both directions; null: none.")
+    charging_from_pu: float = Field(0.0, ge=-1e3, le=1e3, description="Charging at `from` [per unit]; only in AC.")
+    charging_to_pu: float = Field(0.0, ge=-1e3, le=1e3, description="Charging at `to` [per unit]; only in AC.")
+    limit_mw: Size | None = Field(None, description="Thermal rating [MW; MVA in AC], both directions; null: none.")
     angle_max_rad: Annotated[float, Field(gt=0, le=1.6)] | None = Field(
         None,
         description="Largest angle between its ends [rad]; with the susceptance a limit of flow. Not in transport.",
@@ -61,6 +67,8 @@ class Thermal(Record):
         None, description="Largest change of its generation from stage to stage [MW], block by block; null: any."
     )
     initial_mw: Size = Field(0.0, description="Generation before stage 0 [MW]; only with ramp_mw.")
+    reactive_min_mvar: Reactive = Field(None, description="Least reactive power [Mvar]; null: any. Only in AC.")
+    reactive_max_mvar: Reactive = Field(None, description="Most reactive power [Mvar]; null: any. Only in AC.")
 
 
 class Fuel(Record):
@@ -103,6 +111,8 @@ class Hydro(Record):
     turbine_downstream: Id | None = Field(None, description="Plant that turbined water reaches; null: it leaves.")
     spill_downstream: Id | None = Field(None, description="Plant that spilled water reaches; null: it leaves.")
     cost_per_mwh: float = Field(0.0, ge=-1e6, le=1e6, description="Variable cost of its generation [money/MWh].")
+    reactive_min_mvar: Reactive = Field(None, description="Least reactive power [Mvar]; null: any. Only in AC.")
+    reactive_max_mvar: Reactive = Field(None, description="Most reactive power [Mvar]; null: any. Only in AC.")
     spill_cost_per_hm3: Money = Field(0.0, description="Price of spilling [money/hm³].")
     production_pieces: list[ProductionPiece] = Field(
         default_factory=list,

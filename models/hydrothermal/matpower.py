@@ -35,7 +35,7 @@ def _network(data: bytes) -> Document:
         return {
             "baseMVA": base,
             "bus": {str(int(b["BUS_I"])): _bus(b) for b in buses},
-            "load": {str(k): {"load_bus": int(b["BUS_I"]), "pd": b["PD"] / base} for k, b in enumerate(buses)},
+            "load": {str(k): _load(b, base) for k, b in enumerate(buses)},
             "gen": {
                 str(k + 1): _gen(k + 1, gen, costs[k] if k < len(costs) else [], base) for k, gen in enumerate(gens)
             },
@@ -68,7 +68,12 @@ def _frames(data: bytes) -> Any:
 
 
 def _bus(row: Mapping[str, float]) -> Document:
-    return {"bus_i": int(row["BUS_I"]), "bus_type": int(row["BUS_TYPE"])}
+    voltages = {"vmin": float(row["VMIN"]), "vmax": float(row["VMAX"])}
+    return {"bus_i": int(row["BUS_I"]), "bus_type": int(row["BUS_TYPE"]), **voltages}
+
+
+def _load(row: Mapping[str, float], base: float) -> Document:
+    return {"load_bus": int(row["BUS_I"]), "pd": float(row["PD"]) / base, "qd": float(row["QD"]) / base}
 
 
 def _gen(index: int, row: Mapping[str, float], cost: list[float], base: float) -> Document:
@@ -79,6 +84,8 @@ def _gen(index: int, row: Mapping[str, float], cost: list[float], base: float) -
         "gen_status": int(row["GEN_STATUS"] > 0),
         "pmin": row["PMIN"] / base,
         "pmax": row["PMAX"] / base,
+        "qmin": row["QMIN"] / base,
+        "qmax": row["QMAX"] / base,
         "model": 2,
         "cost": [],
     }
@@ -99,6 +106,8 @@ def _branch(row: Mapping[str, float], base: float) -> Document:
         "t_bus": int(row["T_BUS"]),
         "br_r": float(row["BR_R"]),
         "br_x": float(row["BR_X"]),
+        "b_fr": float(row["BR_B"]) / 2,
+        "b_to": float(row["BR_B"]) / 2,
         "rate_a": float(row["RATE_A"]) / base,
         "br_status": int(row["BR_STATUS"]),
         "angmin": -math.pi if free else math.radians(low),

@@ -60,14 +60,16 @@ def grid_document(network: Document, load_factor: float) -> Document:
     """Base, buses and lines of a PowerModels network, and under `gens` its generators in service by index."""
     try:
         base = float(network["baseMVA"])
-        loads: dict[int, float] = {}
+        loads: dict[int, list[float]] = {}
         for load in network.get("load", {}).values():
             if load.get("status", 1):
-                loads[load["load_bus"]] = loads.get(load["load_bus"], 0.0) + load["pd"]
+                there = loads.setdefault(load["load_bus"], [0.0, 0.0])
+                there[0] += load_factor * base * load["pd"]
+                there[1] += load_factor * base * load.get("qd", 0.0)
         buses = {b["bus_i"]: b for b in network["bus"].values() if b.get("bus_type", 1) != 4}
         return {
             "base_mva": base,
-            "buses": [{"id": f"b{k}", "load_mw": load_factor * base * loads.get(k, 0.0)} for k in sorted(buses)],
+            "buses": [_bus(k, buses[k], loads.get(k, [0.0, 0.0])) for k in sorted(buses)],
             "lines": [
                 _line(int(key), branch, base)
                 for key, branch in sorted(network["branch"].items(), key=lambda item: int(item[0]))
@@ -79,6 +81,16 @@ def grid_document(network: Document, load_factor: float) -> Document:
         raise refused("network", f"is not PowerModels network data: {error!r}") from None
 
 
+def _bus(index: int, bus: Document, load: list[float]) -> Document:
+    return {
+        "id": f"b{index}",
+        "load_mw": load[0],
+        "load_mvar": load[1],
+        "voltage_min_pu": bus.get("vmin", 0.9),
+        "voltage_max_pu": bus.get("vmax", 1.1),
+    }
+
+
 def _line(index: int, branch: Document, base: float) -> Document:
     angle = min(branch.get("angmax", math.pi), -branch.get("angmin", -math.pi))
     rate = branch.get("rate_a", 0.0)
@@ -88,6 +100,8 @@ def _line(index: int, branch: Document, base: float) -> Document:
         "to": f"b{branch['t_bus']}",
         "resistance_pu": branch["br_r"],
         "reactance_pu": branch["br_x"],
+        "charging_from_pu": branch.get("b_fr", 0.0),
+        "charging_to_pu": branch.get("b_to", 0.0),
         "limit_mw": rate * base if rate else None,
         "angle_max_rad": angle if 0 < angle < 1.6 else None,
     }
@@ -101,7 +115,14 @@ def _thermal(index: int, gen: Document) -> Document:
         "min_mw": gen["pmin"] * base,
         "max_mw": gen["pmax"] * base,
         "cost_per_mwh": linear_cost(gen) / base,
+        **_reactive(gen),
     }
+
+
+def _reactive(gen: Document) -> Document:
+    """Limits of reactive power, where they are given."""
+    limits = (("qmin", "reactive_min_mvar"), ("qmax", "reactive_max_mvar"))
+    return {field: gen[word] * gen["base"] for word, field in limits if word in gen}
 
 
 def linear_cost(gen: Document) -> float:
@@ -149,6 +170,7 @@ def _hydro(plant: Document, names: dict[int, str], gens: dict[int, Document]) ->
         "initial_storage_hm3": min(max(_settled(plant["initial_volume"]), low), high),
         "cost_per_mwh": linear_cost(gen) / base,
         "spill_cost_per_hm3": _settled(plant.get("spill_cost", 0.0)),
+        **_reactive(gen),
     }
     for word, field in (("downstream_turn", "turbine_downstream"), ("downstream_spill", "spill_downstream")):
         below = plant.get(word, [])

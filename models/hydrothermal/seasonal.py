@@ -37,6 +37,7 @@ def _schema(low: float, high: float) -> dict[str, Any]:
 
 
 Seasonal = Annotated[float | list[float], PlainValidator(_between(0.0, 1e9)), WithJsonSchema(_schema(0.0, 1e9))]
+SeasonalSigned = Annotated[float | list[float], PlainValidator(_between(-1e9, 1e9)), WithJsonSchema(_schema(-1e9, 1e9))]
 SeasonalShare = Annotated[float | list[float], PlainValidator(_between(0.0, 1.0)), WithJsonSchema(_schema(0.0, 1.0))]
 
 

@@ -43,6 +43,8 @@ WATER = {
         }
     ],
 }
+for gen in NETWORK["gen"].values():
+    gen |= {"qmin": -0.3, "qmax": 0.3}
 LOAD_FACTOR = 0.6  # of the loads in the network file, in the published programs
 INFLOWS = b"1,2,3\n4,5,6\n"
 MATPOWER = b"""function mpc = tiny
@@ -53,8 +55,8 @@ mpc.bus = [
 2 1 50 0 0 0 1 1 0 0 1 1.1 0.9;
 ];
 mpc.gen = [
-1 0 0 0 0 1 100 1 90 0 0 0 0 0 0 0 0 0 0 0 0;
-2 0 0 0 0 1 100 1 40 0 0 0 0 0 0 0 0 0 0 0 0;
+1 0 0 30 -30 1 100 1 90 0 0 0 0 0 0 0 0 0 0 0 0;
+2 0 0 30 -30 1 100 1 40 0 0 0 0 0 0 0 0 0 0 0 0;
 ];
 mpc.branch = [
 1 2 0.01 0.1 0 60 60 60 0 0 1 -28.6478897565412 28.6478897565412;
