@@ -156,7 +156,8 @@ class Output(nn.Module):
 
     def working(self, stage: Stage) -> Float[Tensor, "*batch machine"]:
         """Share of a full period in which the machines work, of a period or of one a row."""
-        return self.hours_share[stage % len(self.hours_share)]
+        cycle = len(self.hours_share)
+        return self.hours_share[0] if cycle == 1 else self.hours_share[stage % cycle]
 
     def needs(self, state: LotState, lots: Lots, stage: Stage) -> Float[Tensor, "batch machine line"]:
         """Components that every machine's lot takes [units], line by line of the bill of materials."""

@@ -112,7 +112,8 @@ class StateReader:
         found = self._numbers(value, "inventory", name)
         if found is None:
             return
-        if np.any(found < 0) and name not in self.places.owing:
+        negative = found < 0 if isinstance(found, float) else bool((found < 0).any())
+        if negative and name not in self.places.owing:
             self._issue("negative", "only an item with backlogged demand can be negative", "inventory", name)
         self._put(self.into.stock[place], found)
 
@@ -157,10 +158,12 @@ class StateReader:
         if self.row is None:
             column[:] = value
         else:
-            column[self.row] = np.asarray(value).reshape(-1)[0]
+            column[self.row] = value if isinstance(value, float) else value[0]
 
-    def _numbers(self, value: object, *place: str | int) -> Floats | None:
+    def _numbers(self, value: object, *place: str | int) -> Floats | float | None:
         """Finite numbers, one or a column; None and an issue otherwise."""
+        if self.row is not None and type(value) in (int, float) and abs(value) <= MAX_QUANTITY:  # type: ignore[arg-type]
+            return float(value)  # type: ignore[arg-type]
         found = _column([value] if self.row is not None else value, "iuf")
         rows = 1 if self.row is not None else len(self.into.period)
         if found is None or len(found) != rows:
