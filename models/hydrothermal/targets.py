@@ -5,6 +5,9 @@ on
 what plants upstream let go: the plan behind the limits turbines all it can and spills the rest, plant by plant down the
 cascade. Dispatch may do otherwise, but it can always do this, so targets within the limits can be met at every plant at
 once, as long as load may go unserved at every bus.
+
+Most shares stand for what turbines can do: from nothing turbined to all of it. Then a rule of thumb, so much water
+however much there is, is a share that hardly changes, and a large reservoir needs no finer network than a small one.
 """
 
 import math
@@ -21,6 +24,7 @@ from models.hydrothermal.simulator import HydroSimulator, HydroState, InflowPath
 from models.program import Indices
 from models.targets import Targets
 
+BEYOND = 0.1  # shares below which more leaves than can be turbined
 HORIZON = 48.0  # [stages] over which the end of the horizon is felt to draw near
 
 
@@ -48,18 +52,18 @@ class HydroTargets(Targets):
         return torch.cat((state.storage, state.inflow, state.running.flatten(1)), dim=1)
 
     def reach(self, state: HydroState, share: Tensor, stage: Stage) -> Tensor:
-        rules = self.rules
-        low, full = rules.storage_min, rules.storage_max
-        own = rules.kept_water(state.storage, state.inflow, stage)
-        target = low + share * (torch.minimum(own, full) - low)
-        if self._depth:
-            most_turbined = rules.turbine_max[rules.season(stage)].sum(-2)
-            there = own
-            for _ in range(self._depth):  # each pass is right for plants one further down
+        rules, low = self.rules, self.rules.storage_min
+        most_turbined = rules.turbine_max[rules.season(stage)].sum(-2)
+        drained, kept = (share / BEYOND).clamp_max(1.0), ((share - BEYOND) / (1 - BEYOND)).clamp_min(0.0)
+        own = there = rules.kept_water(state.storage, state.inflow, stage)
+        for level in range(self._depth + 1):  # each pass is right for plants one further down
+            most = torch.minimum(there, rules.storage_max)
+            turning = torch.minimum(torch.maximum(there - most_turbined, low), most)
+            target = low + drained * (turning - low) + kept * (most - turning)
+            if level < self._depth:
                 left = there - target
                 turbined = torch.minimum(left, most_turbined)
                 there = own + left @ rules.spill_to + turbined @ self._rather_turbined
-                target = low + share * (torch.minimum(there, full) - low)
         return target
 
     def following(self, state: HydroState, target: Tensor, noise: InflowPath, stage: int) -> HydroState:
