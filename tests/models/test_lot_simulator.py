@@ -213,3 +213,20 @@ def test_a_stage_per_row_means_the_same_as_one_for_all(seed):
         choice = simulator.lot_choices.choice(decision)
         options = [simulator.lot_choices.feasible(state, when, choice) for when in (period, stages)]
         assert torch.equal(*options)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_everything_stays_on_the_simulators_device(seed):
+    """Device `meta` holds no numbers, so whatever still lies on the processor is found without a GPU."""
+    own = random_plant(seed)
+    simulator = LotSimulator(own)
+    state, generator = simulator.initial(3, torch.Generator()), torch.Generator().manual_seed(seed)
+    noise, decision = simulator.sample(3, generator), random_decision(simulator, state, 0, generator)
+    simulator.to("meta")
+    state, noise, decision = (record.to("meta") for record in (state, noise, decision))
+    post, decided = simulator.decide(state, decision, 0)
+    following, realized = simulator.realize(post, noise, torch.zeros(3, dtype=torch.long, device="meta"))
+    choice = simulator.lot_choices.choice(simulator.repair(state, decision, 0))
+    allowed = simulator.lot_choices.feasible(state, 0, choice)
+    found = (*vars(following).values(), decided.total, realized.total, allowed, simulator.violation(state, decision, 0))
+    assert {tensor.device.type for tensor in found} == {"meta"}
