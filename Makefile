@@ -63,6 +63,9 @@ bench: dev ## Measure quality against known optima, bounds and speed; rewrites b
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.networks_of_paper --write benchmarks/networks_of_paper.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.network_benchmark --write benchmarks/network_benchmark.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.lower_bound --write benchmarks/lower_bound.md
+	$(BIN)/python -m benchmarks.lot_sizing --jobs 1 --out lot-sizing-cells
+	$(BIN)/python -m benchmarks.lot_sizing --collect lot-sizing-cells --write benchmarks/lot_sizing.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.lot_sizing_training --write benchmarks/lot_sizing_training.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.demand_memory --write benchmarks/demand_memory.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed --write docs/speed.md
 
