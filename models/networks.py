@@ -6,6 +6,7 @@ gather copies whole rows of scenarios, and stacking features copies nothing twic
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -51,13 +52,54 @@ def orthogonal(layer: nn.Linear, gain: float) -> nn.Linear:
 
 
 def by_columns(network: nn.Linear | nn.Sequential, values: Float[Tensor, "feature batch"]) -> Tensor:
-    """A network of linear layers and activations on features in rows: nothing is transposed, (output, batch)."""
-    for layer in network if isinstance(network, nn.Sequential) else [network]:
-        if isinstance(layer, nn.Linear):
-            values = torch.addmm(layer.bias[:, None], layer.weight, values)
-        else:
-            values = layer(values)
-    return values
+    """A linear layer, or a `perceptron`, on features in rows: nothing is transposed, (output, batch)."""
+    if isinstance(network, nn.Linear):
+        return torch.addmm(network.bias[:, None], network.weight, values)
+    layers = [(layer.weight, layer.bias) for layer in network if isinstance(layer, nn.Linear)]
+    if torch.is_autocast_enabled(values.device.type):
+        for k, (weight, bias) in enumerate(layers):
+            values = torch.addmm(bias[:, None], weight, bend(values) if k else values)
+        return values
+    outputs: tuple[Tensor, ...] = _Columns.apply(values, *chain(*layers))  # type: ignore[no-untyped-call]
+    return outputs[0]
+
+
+class _Columns(torch.autograd.Function):
+    """Linear layers with hard swishes between them, as one step of the gradient's tape.
+
+    What goes into the activations is kept; what comes out is computed again where the weights' gradient needs it.
+    """
+
+    generate_vmap_rule = True  # many runs are trained at once by torch.func
+
+    @staticmethod
+    def forward(values: Tensor, *layers: Tensor) -> tuple[Tensor, ...]:
+        """The last layer's output, and what the layers before it gave."""
+        given: list[Tensor] = []
+        for weight, bias in zip(layers[::2], layers[1::2], strict=True):
+            given.append(torch.addmm(bias[:, None], weight, bend(given[-1]) if given else values))
+        return given[-1], *given[:-1]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(inputs[0], *inputs[1::2], *output[1:])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        values, *kept = ctx.saved_tensors
+        weights, before = kept[: (len(kept) + 1) // 2], kept[(len(kept) + 1) // 2 :]
+        gradient, found = gradients[0], list[Tensor]()  # of the output; there is none of what is kept
+        if gradient is None:
+            return (None,) * (1 + 2 * len(weights))
+        for k in reversed(range(len(weights))):
+            entered = bend(before[k - 1]) if k else values
+            found = [gradient @ entered.t(), gradient.sum(1), *found]
+            gradient = weights[k].t() @ gradient
+            if k:
+                gradient = torch.ops.aten.hardswish_backward(gradient, before[k - 1])
+        return gradient, *found
 
 
 def bend(values: Tensor) -> Tensor:

@@ -9,9 +9,17 @@ def column(values: list[float]) -> Tensor:
     return torch.tensor(values, dtype=torch.get_default_dtype())
 
 
-def take(values: Tensor, index: Tensor) -> Tensor:
-    """Columns of (batch, column), each one contiguous copy."""
-    return values.t().index_select(0, index).t()
+def run_of(index: Tensor) -> slice | None:
+    """The slice that picks what `index` does, if its columns follow one another."""
+    if not len(index):
+        return None
+    first = int(index[0])
+    return slice(first, first + len(index)) if index.tolist() == list(range(first, first + len(index))) else None
+
+
+def take(values: Tensor, index: Tensor, run: slice | None = None) -> Tensor:
+    """Columns of (batch, column), each one contiguous copy; a view where they are a `run`, which costs nothing."""
+    return values.t().index_select(0, index).t() if run is None else values[:, run]
 
 
 def add(values: Tensor, index: Tensor, increments: Tensor) -> Tensor:

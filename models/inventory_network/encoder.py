@@ -24,6 +24,7 @@ class NetworkEncoder(Encoder):
     cell_slot: Tensor
     scale: Tensor
     cell_scale: Tensor
+    both_scales: Tensor
     age_scale: Tensor
     reach: Tensor
 
@@ -54,9 +55,17 @@ class NetworkEncoder(Encoder):
         self.register_buffer(
             "cell_scale", flow[torch.tensor([c[0] for c in cells], dtype=torch.long)], persistent=False
         )
+        self.in_order = self.single and bool((self.slot_cell == torch.arange(len(cells))).all())
+        self.register_buffer("both_scales", torch.cat((self.scale, self.cell_scale))[:, None], persistent=False)
         self.register_buffer("age_scale", flow[simulator.ageing.column_store], persistent=False)
         reach = torch.from_numpy(lay.lead_time + lay.to_demand[lay.target])
         self.register_buffer("reach", reach.to(flow.dtype), persistent=False)
+
+    def position(self, state: NetworkState) -> Float[Tensor, "batch node_and_cell"]:
+        """`stock` and `arrivals` side by side."""
+        if not self.in_order:
+            return torch.cat((self.stock(state).t(), self.arrivals(state).t())).t()
+        return (torch.cat((state.net_inventory.t(), state.pipeline.t())) / self.both_scales).t()
 
     def stock(self, state: NetworkState) -> Float[Tensor, "batch node"]:
         """Net inventory over the mean demand it covers, its own lead time and the way to the customer included."""
@@ -77,7 +86,7 @@ class NetworkEncoder(Encoder):
         return torch.cat((left / self.periods, slack), dim=1)
 
     def forward(self, state: NetworkState, stage: Stage) -> Float[Tensor, "batch feature"]:
-        parts = [self.stock(state), self.arrivals(state)]
+        parts = [self.position(state)]
         if self.ages:
             parts.append(state.aging / self.age_scale)
         if self.num_memory:
@@ -86,7 +95,7 @@ class NetworkEncoder(Encoder):
             parts.append(self.calendar(stage, state.batch))
         if self.finite:
             parts.append(self.time_left(stage, state.batch))
-        return torch.cat([part.t() for part in parts]).t()
+        return torch.cat([part.t() for part in parts]).t() if len(parts) > 1 else parts[0]
 
     def names(self) -> list[FeatureName]:
         """The features in the planner's words, in the order of `forward`."""

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from models.dynamics import Costs, Simulator, Stage, Tensors
-from models.inventory_network.columns import add, column, take, total
+from models.inventory_network.columns import add, column, run_of, take, total
 from models.inventory_network.demand.memory import DemandMemory
 from models.inventory_network.demand.sampling import DemandSampler
 from models.inventory_network.instance import InventoryNetwork
@@ -128,6 +128,10 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
         lay = self.layout
         for name in ("source", "target", "post_from", "due_from", "next_from", "landing_slots", "landing_nodes"):
             self._keep(name, torch.from_numpy(getattr(lay, name)))
+        picked = ("post_from", "due_from", "next_from", "landing_slots")
+        self._runs = {name: run_of(getattr(self, name)) for name in picked}
+        landing = lay.landing_nodes.tolist()
+        self._all_land = landing == list(range(lay.num_stocking))  # one arrival at every node, in their order
         self._keep("due_nodes", torch.from_numpy(lay.target[lay.due_lanes]))
         own = lay.source < lay.num_stocking
         self._keep("own_lanes", torch.from_numpy(own.nonzero()[0]))
@@ -199,8 +203,10 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
         if len(self.own_lanes):
             stock = add(stock, self.own_source, -take(orders, self.own_lanes))
         if len(self.due_from):
-            stock = add(stock, self.due_nodes, take(under_way, self.due_from))
-        post = NetworkPostState(stock, take(under_way, self.post_from), state.aging, state.memory)
+            stock = add(stock, self.due_nodes, take(under_way, self.due_from, self._runs["due_from"]))
+        post = NetworkPostState(
+            stock, take(under_way, self.post_from, self._runs["post_from"]), state.aging, state.memory
+        )
         charged: dict[str, _Charge] = {}
         if self.charges["unit_cost"]:
             charged["procurement"] = _Charge(orders, self.unit_cost, self.target)
@@ -274,10 +280,11 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
         if not self.shifts:
             return NetworkState(ends, pipeline, aging, memory)
         if len(self.landing_slots):
-            ends = add(ends, self.landing_nodes, take(pipeline, self.landing_slots))
+            landed = take(pipeline, self.landing_slots, self._runs["landing_slots"])
+            ends = ends + landed if self._all_land else add(ends, self.landing_nodes, landed)
         if self.num_delays:
             ends, pipeline = self.arrivals.land(ends, pipeline, noise.delay[:, stage])
-        return NetworkState(ends, take(pipeline, self.next_from), aging, memory)
+        return NetworkState(ends, take(pipeline, self.next_from, self._runs["next_from"]), aging, memory)
 
     def _costs(
         self,

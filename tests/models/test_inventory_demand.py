@@ -11,7 +11,7 @@ import torch
 
 from models.inventory_network.demand.covariates import calendar_multipliers, price_elasticity
 from models.inventory_network.demand.process import clipped_moments
-from models.inventory_network.demand.sampling import DemandSampler
+from models.inventory_network.demand.sampling import DemandSampler, Guide, _poisson_table
 from models.inventory_network.demand.timeline import Timeline
 from models.inventory_network.simulator import NetworkSimulator
 from tests.models.demand_networks import PROCESSES, autoregressive_history, network, weekly_history
@@ -131,6 +131,16 @@ class TestDistributions:
         paths = DemandSampler(network(demand), ["a", "b"])(1, 6, torch.Generator(), torch.float64)
         assert paths[0, :, 0].tolist() == [10, 36, 0, 16, 54, 0]
         assert paths[0, :, 1].tolist() == [1, 3, 0, 1, 3, 0]
+
+
+def test_the_guide_into_a_table_finds_what_a_search_finds():
+    mean = np.array([5.0, 0.0, 400.0, 0.3])
+    table = torch.from_numpy(_poisson_table(mean))
+    values = torch.rand(4, 100_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    below_one = 1 - 2**-53
+    values[:, 0], values[:, 1] = 0.0, below_one
+    values[:, 2 : 2 + table.shape[1]] = table.clamp_max(below_one)  # on the entries themselves
+    assert torch.equal(Guide(table)(values), torch.searchsorted(table, values, right=True))
 
 
 class TestBlocks:

@@ -201,6 +201,37 @@ class TestFusedMessages:
         found = torch.autograd.grad(by_columns(network, values).square().sum(), weights)
         torch.testing.assert_close(found, torch.autograd.grad(network(values.t()).square().sum(), weights))
 
+    @pytest.mark.parametrize("depth", [1, 2, 3])
+    def test_a_perceptron_on_columns_has_the_right_gradients_alone_and_mapped(self, depth):
+        torch.manual_seed(0)
+        network = perceptron(4, 3, depth, 2).double()
+        shapes = {name: value.shape for name, value in network.named_parameters()}
+        weights = {name: torch.randn(3, *shape).double() for name, shape in shapes.items()}
+        values = 3.0 * torch.randn(3, 4, 5).double()
+
+        class Columns(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.inner = network
+
+            def forward(self, values: Tensor) -> Tensor:
+                return by_columns(self.inner, values)
+
+        def cost(weights: dict[str, Tensor], values: Tensor) -> Tensor:
+            named = {f"inner.{name}": value for name, value in weights.items()}
+            return torch.func.functional_call(Columns(), named, (values,)).square().sum()
+
+        mapped = torch.func.vmap(torch.func.grad(cost, (0, 1)))(weights, values)
+        for k in range(3):
+            with torch.no_grad():
+                for name, value in network.named_parameters():
+                    value.copy_(weights[name][k])
+            own = values[k].clone().requires_grad_()
+            assert torch.autograd.gradcheck(lambda x: by_columns(network, x), (own,))
+            expected = torch.autograd.grad(network(own.t()).square().sum(), [own, *network.parameters()])
+            torch.testing.assert_close(mapped[1][k], expected[0])
+            torch.testing.assert_close([mapped[0][name][k] for name in shapes], list(expected[1:]))
+
     def test_rows_read_by_their_own_weights_have_the_right_gradients(self):
         weight = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
         values = torch.randn(3, 4, 5, dtype=torch.float64, requires_grad=True)
