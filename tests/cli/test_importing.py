@@ -12,6 +12,7 @@ from models.registry import problems
 from solvers.artifact import PolicyArtifact, folder_of
 from solvers.registry import solvers
 from tests.cli.terminal import say, say_json
+from tests.models.test_lot_importers import SETTING
 
 NETWORK = {
     "problem": "inventory_network",
@@ -129,3 +130,13 @@ class TestStatesFromFiles:
         result = say("recommend", artifact, *words)
         assert result.exit_code == 2
         assert said in result.stderr
+
+
+def test_a_published_setting_becomes_a_plant(tmp_path: Path) -> None:
+    (tmp_path / "setting.json").write_text(json.dumps(SETTING))
+    document = say_json("import", "published_json", f"settings={tmp_path}/setting.json", "name=small")
+    assert (document["problem"], document["name"], document["initial_state"]) == ("lot_sizing", "small", "random")
+    (tmp_path / "setting.json").write_text(json.dumps(SETTING | {"n_machines": 3}))
+    refused = say("import", "published_json", f"settings={tmp_path}/setting.json")
+    assert refused.exit_code != 0
+    assert "/settings/machine_production" in refused.stdout + refused.stderr

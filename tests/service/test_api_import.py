@@ -12,6 +12,7 @@ import pytest
 
 from models import registry
 from models.core import Importer, InvalidInput, Issue
+from tests.models.test_lot_importers import SETTING
 from tests.service.api_server import Server, example_document, first_problem
 
 PATH = "/v1/instances/import"
@@ -166,3 +167,14 @@ class TestStates:
         refused(late, 422, "invalid-input", "/period")
         short = client.post(path, files={"on_hand": ("s", b"node,on_hand\n")})
         assert "on_hand" in refused(short, 422, "invalid-input")
+
+
+def test_a_published_lot_sizing_setting_is_stored(client: httpx.Client) -> None:
+    data = {"problem": "lot_sizing", "format": "published_json", "initial_state": "given"}
+    files = {"settings": ("setting.json", json.dumps(SETTING).encode())}
+    stored = client.post(PATH, data=data, files=files)
+    assert stored.status_code == 201, stored.text
+    shown = client.get(stored.headers["location"]).json()
+    assert shown["problem"] == "lot_sizing"
+    broken = {"settings": ("setting.json", json.dumps(SETTING | {"n_items": 2}).encode())}
+    refused(client.post(PATH, data=data, files=broken), 422, "invalid-input", "/settings/machine_production/0")
