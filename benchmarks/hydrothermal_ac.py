@@ -67,9 +67,8 @@ def main() -> None:
     system = planning_system(asked.resistance)
     began = time.perf_counter()
     paths, inflow, planned = storages(system, PANEL[: asked.paths].tolist())
-    print(
-        f"planned with losses, first {FIRST} stages: {planned:,.1f} ({time.perf_counter() - began:.0f} s)", flush=True
-    )
+    seconds = time.perf_counter() - began
+    print(f"planned with losses, first {FIRST} stages: {planned:,.1f} ({seconds:.0f} s)", flush=True)
     stage = AlternatingCurrent(case("bolivia", "dc"))
     solver, began, costs = Ipopt(stage.program()), time.perf_counter(), []
     for path, flows in zip(paths, inflow, strict=True):

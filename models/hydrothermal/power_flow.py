@@ -37,6 +37,7 @@ class NonlinearProgram:
     start: Floats
     row_lower: Floats
     row_upper: Floats
+    unit: float  # [money] in which costs are of a size that solvers like
 
 
 class AlternatingCurrent:
@@ -86,6 +87,7 @@ class _Algebra:
         import casadi
 
         self.casadi, self.lay, self.system, self.stage = casadi, lay, lay.system, stage
+        self.unit = lay.system.stage_hours
         self.columns: list[Any] = []
         self.spans: list[tuple[Any, Any, Any]] = []  # lower, upper, start
         self.rows: list[Any] = []
@@ -191,4 +193,4 @@ class _Algebra:
         lower, upper, start = (np.concatenate(parts).astype(float) for parts in zip(*self.spans, strict=True))
         row_lower, row_upper = (np.concatenate(parts).astype(float) for parts in zip(*self.limits, strict=True))
         columns, rows = self.casadi.vertcat(*self.columns), self.casadi.vertcat(*self.rows)
-        return NonlinearProgram(columns, parameters, cost, rows, lower, upper, start, row_lower, row_upper)
+        return NonlinearProgram(columns, parameters, cost, rows, lower, upper, start, row_lower, row_upper, self.unit)

@@ -66,7 +66,7 @@ def _lines(system: HydrothermalSystem) -> Iterator[Issue]:
             detail = f"must not be zero with physics {system.physics!r}: Kirchhoff's laws divide by it"
             yield _error("zero_reactance", detail, "lines", k, "reactance_pu")
     if system.physics == "ac":
-        detail = "alternating current is not served yet: use dc_losses, which is within 0.2 % of its cost"
+        detail = "plans are not made in alternating current: use dc_losses, and judge its storage paths in ac by hand"
         yield _error("physics", detail, "physics")
 
 

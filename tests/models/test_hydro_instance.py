@@ -61,7 +61,7 @@ class TestBadInput:
             ({"thermals__0__id": "h1"}, "/hydros/0/id", "is taken by /thermals/0"),
             ({"hydros__0__min_outflow_m3s": 5}, "/hydros/0/min_outflow_cost_per_hm3", "above zero"),
             ({"report_stages": 7}, "/report_stages", "at most the horizon"),
-            ({"physics": "ac"}, "/physics", "not served yet"),
+            ({"physics": "ac"}, "/physics", "not made in alternating current"),
             ({"blocks": [{"id": "a", "share": 0.5}]}, "/blocks", "shares sum to 0.5"),
             ({"buses__1__load_mw": [100, -5]}, "/buses/1/load_mw", "entry 1 must be a number"),
             ({"buses__1__load_mw": "much"}, "/buses/1/load_mw", "must be a number"),
