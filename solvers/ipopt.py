@@ -46,7 +46,7 @@ class Ipopt:
         self.remedies = 0  # solves that needed the second barrier strategy
         cost = program.cost / program.unit
         parts: dict[str, Any] = {"x": program.variables, "p": program.parameters, "f": cost, "g": program.rows}
-        quiet = {"ipopt.print_level": 0, "print_time": 0, "ipopt.sb": "yes", "ipopt.tol": tolerance}
+        quiet: dict[str, Any] = {"ipopt.print_level": 0, "print_time": 0, "ipopt.sb": "yes", "ipopt.tol": tolerance}
         self._solvers = [
             casadi.nlpsol("program", "ipopt", parts, quiet | {"ipopt.mu_strategy": strategy}) for strategy in STRATEGIES
         ]
