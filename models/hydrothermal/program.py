@@ -13,6 +13,7 @@ Columns and rows carry the planner's ids; block ids are appended where a stage h
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,8 +130,6 @@ class HydroProgram(Program):
 
     def priced(self, decision: Dispatch, duals: Vector, stage: int) -> Dispatch:
         """The dispatch with its prices: duals (batch, r) of the stage's rows as water values and marginal costs."""
-        from dataclasses import replace
-
         rows = self._rows()
         value = torch.from_numpy(-duals[:, rows["water"]])
         shape = (len(duals), self.layout.num_blocks, len(self.layout.buses))
@@ -214,6 +213,21 @@ def _tier(lay: Layout, tier: int) -> str:
     return "deficit" if tier == len(lay.tiers) - 1 else f"deficit{tier + 1}"
 
 
+def _unquoted(program: LinearProgram) -> LinearProgram:
+    """The program with plain names: Pyomo quotes ids that look like numbers or hold a dot."""
+
+    def plain(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name.replace("'", "") for name in names)
+
+    return replace(
+        program,
+        columns=plain(program.columns),
+        rows=plain(program.rows),
+        states=plain(program.states),
+        noises=plain(program.noises),
+    )
+
+
 def _parsed(name: str) -> tuple[str, Any]:
     """Kind and index of a name: `thermal[g1,peak]` is thermal at (g1, peak)."""
     kind, _, inside = name.rstrip("]").partition("[")
@@ -247,7 +261,7 @@ class _Stage:
         self.block.cost = self.pyo.Objective(expr=sum(self.cost))
         incoming = [*self.incoming, *self.inflow, *self.previous]
         outgoing = [*self.storage, *self.noise, *(self.thermal[k][g] for k in self.blocks for g in self.lay.ramped)]
-        return compile_stage(self.block, incoming, self.noise, outgoing)
+        return _unquoted(compile_stage(self.block, incoming, self.noise, outgoing))
 
     def _variable(self, name: str, lower: float = 0.0, upper: float = np.inf) -> Any:
         kind, index = _parsed(name)

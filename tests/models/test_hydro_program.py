@@ -94,6 +94,18 @@ class TestStages:
         assert HydroProgram(system).lookahead == 12
 
 
+class TestNames:
+    @pytest.mark.parametrize("name", ["h1.0", "1", "2.5", "a-b", "in_1", "e5", "nan", "True"])
+    def test_any_id_that_a_document_may_have_finds_its_columns_and_rows(self, name):
+        document = changed(two_buses(), hydros__0__id=name, inflows__inflow_m3s={name: [[30, 50, 80], [20, 40, 60]]})
+        document = changed(document, buses__0__id=f"{name}b", hydros__0__bus=f"{name}b", lines__0__from=f"{name}b")
+        simulator, program, chained, values, columns, state, noise, _ = planned(
+            HydrothermalSystem.model_validate(document)
+        )
+        assert f"storage[{name}]" in program.stage(0).columns
+        np.testing.assert_allclose(replay(simulator, program, chained, columns, state, noise).costs.sum(1), values)
+
+
 class TestKnownOptima:
     def test_one_stage_uses_water_first_and_prices_it_as_the_thermal(self):
         """100 MW for 730 h: the line lets 80 MW through, the plant turbines 70, a thermal at 40 gives the rest."""
