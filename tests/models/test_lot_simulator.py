@@ -158,14 +158,14 @@ def assert_same(own, state: LotState, plain: PlainState, row: int) -> None:
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_plant_behaves_as_in_the_plain_simulator(seed):
     for _ in walk(random_plant(seed), seed):
         pass
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_machine_may_be_given_what_the_plain_simulator_allows(seed):
     own = random_plant(seed)
     if own.lots_per_period > 1:
@@ -183,7 +183,7 @@ def test_a_machine_may_be_given_what_the_plain_simulator_allows(seed):
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_repair_makes_anything_feasible_and_leaves_the_feasible_alone(seed):
     own = random_plant(seed)
     generator = torch.Generator().manual_seed(seed)
@@ -199,7 +199,7 @@ def test_repair_makes_anything_feasible_and_leaves_the_feasible_alone(seed):
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_stage_per_row_means_the_same_as_one_for_all(seed):
     for simulator, _, state, _, decision, noise, period in walk(random_plant(seed), seed):
         stages = torch.full((state.batch,), period)
