@@ -232,6 +232,22 @@ def test_rows_and_columns_carry_the_planners_ids() -> None:
     assert stage.noises == ("demand[bread]",)
 
 
+@pytest.mark.parametrize("several", [1, 2])
+def test_any_ids_are_told_apart(several: int) -> None:
+    """Pyomo quotes ids that look like numbers or have dots; "none" is an item as any other."""
+    ids = ["1.0", "none", "a.b-c", "7"]
+    items = [{"id": name, "lost_sales_cost": float(5 + k), "demand": certain(1.0)} for k, name in enumerate(ids)]
+    document = plant(*items, periods=3, lot_rule="up_to_rate", lots_per_period=several)
+    for line in document["capabilities"]:
+        line["machine"] = "m.1"
+    document["machines"] = [{"id": "m.1", "hours": 8.0}]
+    if several == 1:
+        document["changeovers"] = [{"machine": "m.1", "from": "none", "to": "7", "cost": 3.0}]
+    planned = Planned(document, scenarios=1)
+    np.testing.assert_allclose(planned.replayed, planned.values, atol=1e-6)
+    assert any((lots.item < len(ids)).any() for lots in planned.done.decisions)
+
+
 def test_what_is_decided_before_demand_is_who_makes_what_and_how_much() -> None:
     document = plant({}, {}, lot_rule="up_to_rate", setup_carry_over=True)
     face = lot_program(LotSizing.model_validate(document))

@@ -151,9 +151,9 @@ class BigPeriod:
 
 def big_period(common: Plant, buckets: Buckets, program: LinearProgram) -> BigPeriod:
     """Where a compiled big bucket says what is made."""
-    names = ["[{},{}]".format(*common.pair_ids(pair)) for pair in buckets.able]
-    columns = {
-        family: np.array([program.column(family + name) for name in names], dtype=np.int64)
+    ids = [common.pair_ids(pair) for pair in buckets.able]
+    columns = {  # by the names that Pyomo gives: it quotes ids with a dot in them
+        family: np.array([program.column(buckets.block.component(family)[own].name) for own in ids], dtype=np.int64)
         for family in ("make", "start", "setup", "lot")
     }
     pairs = np.array(buckets.able, dtype=np.int64).reshape(-1, 2)

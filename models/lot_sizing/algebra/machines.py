@@ -17,7 +17,7 @@ from models.lot_sizing.algebra.common import Pair, Plant, add_rows
 from models.lot_sizing.layout import Floats
 
 ROUNDING = 1e-4  # as the simulator rounds outputs down to whole units
-NONE = "none"  # what a machine without a setup is set up for, in the names of columns
+NONE = "-"  # what a machine without a setup is set up for, in the names of columns; no item may be called that
 
 BEFORE_DEMAND = ("make[", "start[", "change[", "idle[", "lot[", "setup[", "run[", "nothing")
 """Columns decided before demand is known."""
@@ -38,8 +38,7 @@ class Machines:
         self.bound = [m for m in common.bound if hours[m] > 0]
         self._columns(pyo)
         self._starts()
-        for m in self.paired:
-            self._flow(m)
+        self._flows()
         if common.plant.setup_carry_over:
             self._carry_over()
         self._runs()
@@ -95,16 +94,20 @@ class Machines:
     def _ways(self, m: int) -> list[tuple[str, str]]:
         return [(old, self.of.item_ids[i]) for old in self._setups(m) for i in self.items_of[m]]
 
-    def _flow(self, m: int) -> None:
-        """One unit leaves what the machine is set up for and arrives at what it makes, or stays idle."""
-        b, name = self.block, self.of.machine_ids[m]
-        before = {self.of.item_ids[i]: self.before[m, i] for k, i in self.of.able if k == m}
-        before[NONE] = 1 - self.sum(before.values())
-        made = {self.of.item_ids[i]: self.make[m, i] for i in self.items_of[m]}
-        leaving = {old: self.sum(b.change[name, old, new] for new in made) + b.idle[name, old] for old in before}
-        arriving = {new: self.sum(b.change[name, old, new] for old in before) for new in made}
-        add_rows(b, f"leave_{name}", {old: leaving[old] == before[old] for old in before})
-        add_rows(b, f"arrive_{name}", {new: arriving[new] == made[new] for new in made})
+    def _flows(self) -> None:
+        """One unit leaves what a machine is set up for and arrives at what it makes, or stays idle."""
+        b, leaving, arriving = self.block, {}, {}
+        for m in self.paired:
+            name = self.of.machine_ids[m]
+            before = {self.of.item_ids[i]: self.before[m, i] for k, i in self.of.able if k == m}
+            before[NONE] = 1 - self.sum(before.values())
+            made = {self.of.item_ids[i]: self.make[m, i] for i in self.items_of[m]}
+            for old, set_up in before.items():
+                leaving[name, old] = self.sum(b.change[name, old, new] for new in made) + b.idle[name, old] == set_up
+            for new, given in made.items():
+                arriving[name, new] = self.sum(b.change[name, old, new] for old in before) == given
+        add_rows(b, "leave", leaving)
+        add_rows(b, "arrive", arriving)
 
     def _carry_over(self) -> None:
         """A machine that idles stays set up for what it was."""

@@ -72,11 +72,12 @@ def compile_period(common: Plant, hours: Floats) -> Period | BigPeriod:
 
 def _located(common: Plant, machines: Machines, program: LinearProgram) -> Period:
     pairs = np.array(machines.able, dtype=np.int64).reshape(-1, 2)
-    names = ["[{},{}]".format(*common.pair_ids(pair)) for pair in machines.able]
-    make = np.array([program.column(f"make{name}") for name in names], dtype=np.int64)
+    # By the names that Pyomo gives: it quotes ids with a dot in them.
+    make = np.array([program.column(machines.make[pair].name) for pair in machines.able], dtype=np.int64)
     shape = len(common.machines), len(common.items)
     if not common.divisible:
         return Period(program, shape, pairs, make, None, None)
-    lot = np.array([program.column(f"lot{name}") for name in names], dtype=np.int64)
-    rates = sparse.csr_array(program.matrix)[[program.row(f"rate{name}") for name in names]]
+    lot = np.array([program.column(machines.lot[pair].name) for pair in machines.able], dtype=np.int64)
+    rows = [program.row(machines.block.rate[common.pair_ids(pair)].name) for pair in machines.able]
+    rates = sparse.csr_array(program.matrix)[rows]
     return Period(program, shape, pairs, make, lot, rates)
