@@ -161,6 +161,8 @@ class HydroProgram(Program):
             self._parts["columns"] = {
                 kind: np.array([place.get(name, -1) for name in names[kind]], dtype=np.int64) for kind in self._shapes()
             }
+            always = ("turbined", "spilled", "storage", "thermal", "renewable", "flow")
+            assert all((self._parts["columns"][kind] >= 0).all() for kind in always), "every plant and line has columns"
         found: dict[str, Any] = self._parts["columns"]
         return found
 
