@@ -173,8 +173,10 @@ def _beside_itself(document: dict[str, Any]) -> dict[str, Any]:
 class TestFusedMessages:
     """The tensors of the policy against a loop over nodes and lanes."""
 
+    @pytest.mark.parametrize("few", [8, 0])
     @pytest.mark.parametrize("name", ["diamond", "dc-two-stores", "eight-nodes-backlog", "random-6", "random-9"])
-    def test_a_loop_over_lanes_asks_the_same(self, name):
+    def test_a_loop_over_lanes_asks_the_same(self, name, few, monkeypatch):
+        monkeypatch.setattr("models.inventory_network.policies.leftover.FEW", few)
         policy = policy_of(NETWORKS[name])
         state = states_of(policy)
         torch.testing.assert_close(policy.propose(state, 2).quantity, looped_proposal(policy, state, 2))
@@ -292,7 +294,7 @@ def looped_sharing(policy: GraphPolicy, state: NetworkState, known: Constants, a
         left = supply[:, node] - asked[:, lanes].sum(1)
         for lane in lanes.tolist():
             k = int(policy.rank[lane])
-            part = torch.where(left > 0, known.surplus[k], known.shortage[k])
+            part = torch.where(left > 0, known.surplus[k].sum(), known.shortage[k].sum())  # the sender's column
             shared[:, lane] += max(lay.lane_flow[lane], 1e-3) * part * left
     return shared.clamp_min(0.0)
 
@@ -306,7 +308,7 @@ class TestLeftover:
         leftover, lay = policy.leftover, policy.simulator.layout
         change, parts = torch.randn(lay.num_lanes, 1).double(), torch.rand(2, leftover.num_senders, 1).double()
         surplus, shortage = leftover.per_unit(change, parts[0], parts[1])
-        units = torch.stack((surplus, shortage))[..., 0] * leftover.scale[:, 0]
+        units = torch.stack((surplus, shortage)).flatten(2).sum(2) * leftover.scale[:, 0]
         given = torch.zeros(2, leftover.num_senders + 1).double().index_add(1, leftover.lane_sender, units)
         torch.testing.assert_close(given[0, :-1], (leftover.push + parts[0])[:, 0])
         torch.testing.assert_close(given[1, :-1], (1.0 + parts[1])[:, 0])

@@ -32,8 +32,8 @@ class Constants:
     ask: Tensor  # (pair, lane, stage) added in the layer of lanes
     slope: Tensor  # (lane, stage) how much of the gap is ordered
     shift: Tensor  # (lane, stage) ordered beside it [periods of demand]
-    surplus: Tensor  # (lane, stage) ordered more per unit that the sender has left over [periods of demand]
-    shortage: Tensor  # (lane, stage) ordered less per unit that it lacks [periods of demand]
+    surplus: Tensor  # (lane, …, stage) ordered more per unit that the sender has left over [periods of demand]
+    shortage: Tensor  # (lane, …, stage) ordered less per unit that it lacks [periods of demand]
 
     def at(self, stage: int) -> "Constants":
         """One stage's column."""

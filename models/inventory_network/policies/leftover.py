@@ -17,6 +17,7 @@ from models.inventory_network.layout import Layout
 from models.inventory_network.policies.graph_features import GraphIndex, Ints
 from models.inventory_network.policies.graph_static import starting_level
 from models.inventory_network.simulator import NetworkSimulator, NetworkState
+from models.networks import FEW
 
 FURTHEST = 5.0  # a share's weight moves by at most this much, as a logarithm, from where it started
 
@@ -34,6 +35,8 @@ class Leftover(nn.Module):
     weight: Tensor
     push: Tensor
     scale: Tensor
+    sends: Tensor
+    less: Tensor
 
     def __init__(self, simulator: NetworkSimulator, graph: GraphIndex, order: Ints, scale: Tensor) -> None:
         super().__init__()
@@ -57,6 +60,12 @@ class Leftover(nn.Module):
             ("scale", scale[:, None]),
         ):
             self.register_buffer(name, tensor, persistent=False)
+        # Few senders take matrix products, many a gather and a scattered sum.
+        self.few = self.num_senders <= FEW
+        columns = self.num_senders if self.few else 0
+        sends = (self.lane_sender[:, None] == torch.arange(columns)).to(scale)
+        self.register_buffer("sends", sends[..., None], persistent=False)  # (lane, sender, 1) whose lane it is
+        self.register_buffer("less", -(sends * self.scale).t().contiguous(), persistent=False)
 
     def per_unit(
         self,
@@ -64,7 +73,8 @@ class Leftover(nn.Module):
         surplus: Float[Tensor, "sender one_or_stage"],
         shortage: Float[Tensor, "sender one_or_stage"],
     ) -> tuple[Tensor, Tensor]:
-        """What a lane gets of a unit its sender has left over, bears of one it lacks [periods of the lane's flow].
+        """What a lane gets of a unit its sender has left over, bears of one it lacks [periods of the lane's flow];
+        with few senders in its sender's column, (lane, sender, stage).
 
         What is learned departs from where it starts: `weight` is added to the logarithms of the lanes' weights,
         `surplus` and `shortage` to the parts that are given out.
@@ -72,7 +82,8 @@ class Leftover(nn.Module):
         weight = self.weight * weight.clamp(-FURTHEST, FURTHEST).exp()
         total = weight.new_zeros(self.num_senders + 1, weight.shape[1]).index_add(0, self.lane_sender, weight)
         share = weight / (total.index_select(0, self.lane_sender) * self.scale)
-        return share * self._at_lanes(self.push + surplus), share * self._at_lanes(1.0 + shortage)
+        surplus, shortage = share * self._at_lanes(self.push + surplus), share * self._at_lanes(1.0 + shortage)
+        return (surplus[:, None] * self.sends, shortage[:, None] * self.sends) if self.few else (surplus, shortage)
 
     def _at_lanes(self, values: Float[Tensor, "sender any"]) -> Float[Tensor, "lane any"]:
         """Values of every lane's sender; 0 where nothing limits it."""
@@ -82,18 +93,32 @@ class Leftover(nn.Module):
         self,
         state: NetworkState,
         wanted: Float[Tensor, "lane batch"],
-        surplus: Float[Tensor, "lane any_batch"],
-        shortage: Float[Tensor, "lane any_batch"],
+        surplus: Float[Tensor, "lane ... any_batch"],
+        shortage: Float[Tensor, "lane ... any_batch"],
     ) -> Float[Tensor, "lane batch"]:
         """What is asked [periods of the lane's flow] once surplus and shortage are shared, `per_unit` of them.
 
         Nothing is asked where a share of the shortage exceeds what was wanted.
         """
+        left = self._left(state, wanted)
+        asked = self._given(wanted, surplus, left.clamp_min(0.0))
+        return self._given(asked, shortage, left.clamp_max(0.0)).clamp_min(0.0)
+
+    def _left(self, state: NetworkState, wanted: Float[Tensor, "lane batch"]) -> Float[Tensor, "sender batch"]:
+        """What every sender would have left over [units], or lack."""
+        if self.few and not torch.is_autocast_enabled(wanted.device.type):  # stock is not for low precision
+            return torch.addmm(self._supply(state), self.less, wanted)
         units = wanted * self.scale
         total = units.new_zeros(self.num_senders + 1, units.shape[1]).index_add(0, self.lane_sender, units)
-        left = self._at_lanes(self._supply(state) - total[:-1])
-        asked = torch.addcmul(wanted, surplus, left.clamp_min(0.0))
-        return torch.addcmul(asked, shortage, left.clamp_max(0.0)).clamp_min(0.0)
+        return self._supply(state) - total[:-1]
+
+    def _given(self, asked: Tensor, part: Tensor, left: Float[Tensor, "sender batch"]) -> Float[Tensor, "lane batch"]:
+        """What is asked, with a part of what is left over."""
+        if not self.few:
+            return torch.addcmul(asked, part, self._at_lanes(left))
+        if part.shape[-1] == 1 and not torch.is_autocast_enabled(left.device.type):
+            return torch.addmm(asked, part[..., 0], left)
+        return asked + (part * left).sum(1)
 
     def _supply(self, state: NetworkState) -> Float[Tensor, "sender batch"]:
         """What every sender can ship now [units]: `NetworkSimulator.supply`, of the senders alone."""
