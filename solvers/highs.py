@@ -225,8 +225,8 @@ class HotProgram:
         """Whether nothing is left to try: an optimum of a linear program comes with feasible columns and duals."""
         if _OUTCOMES.get(answer) != "optimal" or self._mixed:
             return answer in _OUTCOMES
-        told = (self._highs.getInfoValue(f"{side}_solution_status")[1] for side in ("primal", "dual"))
-        return all(status == _FEASIBLE for status in told)
+        ask = self._highs.getInfoValue
+        return bool(ask("primal_solution_status")[1] == _FEASIBLE and ask("dual_solution_status")[1] == _FEASIBLE)
 
     def _run(self, started: float, time_limit: float | None) -> highspy.HighsModelStatus:
         if time_limit is not None:

@@ -11,6 +11,7 @@ however much there is, is a share that hardly changes, and a large reservoir nee
 """
 
 import math
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -36,7 +37,6 @@ class HydroTargets(Targets):
         lay = simulator.layout
         self.names = lay.hydros
         self.strict = _why_not_strict(system)
-        self._columns = np.array([hydro_program(system).stage(0).column(f"storage[{h}]") for h in lay.hydros])
         self._depth = _depth(lay.order, [lay.turbine_down, lay.spill_down])
         self._rather_turbined = self.rules.turbine_to - self.rules.spill_to
         flows = simulator.inflows.means().to(simulator.storage_initial)
@@ -46,7 +46,12 @@ class HydroTargets(Targets):
         self._calendar = torch.tensor([self._day(stage) for stage in range(system.stages)], dtype=torch.float64)
 
     def columns(self, stage: int) -> Indices:
-        return self._columns
+        return self._columns  # the same in all stages
+
+    @cached_property
+    def _columns(self) -> Indices:
+        first = hydro_program(self.system).stage(0)
+        return np.array([first.column(f"storage[{name}]") for name in self.names], dtype=np.int64)
 
     def vector(self, state: HydroState) -> Tensor:
         return torch.cat((state.storage, state.inflow, state.running.flatten(1)), dim=1)
