@@ -9,8 +9,8 @@ Equation → function
   A = max(A_state, A_post)                  `advantages.maximum`, the published rule
   A = δ_a + λ_w (δ_w + γλ A′)               `advantages.half_step`, one value function on both halves (the default)
   A = Σ (γλ)^k δ_{t+k}                      `advantages.plain`: PPO itself
-  L = E min(r A, clip(r, 1 ± ε) A)          `surrogate`, r the joint ratio of all choices of a decision
-  L = E r A − KL(π, π_old)/t                `surrogate`, mirror descent (Tomar, Shani, Efroni, Ghavamzadeh, MDPO)
+  L = E min(r A, clip(r, 1 ± ε) A)          `lessons.surrogate`, r the joint ratio of all choices of a decision
+  L = E r A − KL(π, π_old)/t                `lessons.surrogate`, mirror descent (Tomar, Shani, Efroni, Ghavamzadeh, MDPO)
   L_V + L_X                                 `_critics_loss`
 
 Deviations and why (`docs/solvers/pdppo.md` has the measurements)
@@ -29,8 +29,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -41,6 +41,7 @@ from solvers import advantages
 from solvers.advantages import Credit
 from solvers.core import Callbacks, Config, Diverged, Solver, TrainRequest, TrainResult, WeightsDoNotFit
 from solvers.draws import Draws
+from solvers.lessons import IMPOSSIBLE, Lessons, imitation, surrogate
 from solvers.scenario_rows import Memory, Rows
 
 if TYPE_CHECKING:
@@ -101,6 +102,16 @@ class PDPPOConfig(Config):
         le=20,
         description="Rounds in which each choice is improved by its cost now and the post-decision critic's cost to "
         "go, when deciding.",
+    )
+    softness: float = Field(
+        0.05, ge=0, lt=1, description="Probability that imitation leaves to choices other than the teacher's."
+    )
+    tries: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Share of stages in which one choice is replaced at random: the critics learn what it leads to, "
+        "the policy learns nothing from it.",
     )
     width: int = Field(128, ge=1, le=4096, description="Hidden units a layer.")
     depth: int = Field(2, ge=1, le=16, description="Hidden layers.")
@@ -181,28 +192,6 @@ class _Watch:
             raise Stopped("time_limit")
 
 
-@dataclass(frozen=True)
-class Lessons:
-    """A rollout flattened for minibatches: (row, …)."""
-
-    state: Any
-    post: Any
-    stage: Tensor
-    choice: Tensor
-    log_probabilities: Tensor  # (row, slot, option) of the policy that chose
-    credit: Credit
-
-    def rows(self, index: Tensor) -> Lessons:
-        """The minibatch of an index."""
-        return self.map(lambda value: value.rows(index) if hasattr(value, "rows") else value[index])
-
-    def map(self, function: Callable[[Any], Any]) -> Lessons:
-        """The lessons with `function` applied to every record and tensor."""
-        credit = Credit(*(function(getattr(self.credit, f.name)) for f in fields(Credit)))
-        flat = (function(self.stage), function(self.choice), function(self.log_probabilities))
-        return Lessons(function(self.state), function(self.post), *flat, credit)
-
-
 class Learner:
     """Actor, critics, optimizer and the scenarios they learn from."""
 
@@ -261,6 +250,9 @@ class Learner:
             if imitated:
                 label = self._taught(state, stage)
                 done = torch.where((torch.arange(len(stage), device=stage.device) % 2 == 0)[:, None], label, done)
+            if self.config.tries:
+                done, memory.tried[step] = self._try(state, stage, done)
+                seen.goes_on[step - 1 : step] *= (~memory.tried[step]).to(seen.goes_on.dtype)
             post, seen.decided[step], seen.realized[step] = rows.step(actor.choices.decision(done))
             memory.put(step, state, stage, label, post)
             for cohort, ended in rows.over():
@@ -274,6 +266,21 @@ class Learner:
         """A choice with the policy's probabilities: the first of exponential clocks of those rates to ring."""
         clocks = torch.empty_like(logits).exponential_(generator=self.generator)
         return (logits - clocks.log()).argmax(-1)
+
+    def _try(self, state: Any, stage: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
+        """Choices with one slot's replaced at random in some rows, and which rows those are.
+
+        What a policy never does its post-decision critic knows nothing of, and could not tell a planner.
+        """
+        choices, row = self.actor.choices, torch.arange(len(choice), device=choice.device)
+        draws = torch.rand((2, len(choice)), generator=self.generator, device=choice.device)
+        slot = (draws[0] * choices.num_slots).long()
+        may = choices.feasible(state, stage, choice)[row, slot]
+        other = choice.clone()
+        other[row, slot] = self._sampled(torch.zeros(may.shape, device=may.device).masked_fill_(~may, IMPOSSIBLE))
+        allowed = choices.feasible(state, stage, other).gather(2, other.unsqueeze(2)).squeeze(2).all(1)
+        tried = (draws[1] < self.config.tries) & allowed & (other != choice).any(1)
+        return torch.where(tried[:, None], other, choice), tried
 
     def _taught(self, state: Any, stage: Tensor) -> Tensor:
         choice: Tensor = self.actor.choices.choice(self.teacher(state, stage))  # type: ignore[misc]
@@ -306,7 +313,10 @@ class Learner:
         if config.normalise_values:
             self._normalise(torch.stack((credit.value_target.flatten(), credit.post_target.flatten())), rate)
         advantage = (credit.advantage - credit.advantage.mean()) / (credit.advantage.std() + 1e-8)
-        flat = Credit(advantage.flatten(), credit.value_target.flatten(), credit.post_target.flatten())
+        # What was tried is not what the policy does: it says nothing of V, and the policy is not to follow it.
+        advantage = torch.where(memory.tried, 0.0, advantage)
+        value_target = torch.where(memory.tried, memory.seen.value, credit.value_target)
+        flat = Credit(advantage.flatten(), value_target.flatten(), credit.post_target.flatten())
         logits = self.actor.logits(memory.state, memory.stage, memory.choice)
         old = torch.log_softmax(logits, -1)
         return Lessons(memory.state, memory.post, memory.stage, memory.choice, old, flat)
@@ -328,7 +338,7 @@ class Learner:
                 watch()
                 part = lessons.rows(index)
                 new = torch.log_softmax(self.actor.logits(part.state, part.stage, part.choice), -1)
-                lesson = imitation(new, part) if imitated else surrogate(new, part, config, left)
+                lesson = imitation(new, part, config.softness) if imitated else surrogate(new, part, config, left)
                 errors = self._critics_error(part)
                 entropy = -(new.exp() * new).sum(-1).mean()
                 weight = 0.0 if imitated else config.entropy * left
@@ -395,43 +405,6 @@ class Learner:
         curve = [dict(row) for row in kept["curve"]]
         best = (float(kept["best_cost"]), dict(kept["best_weights"]))
         return Run(int(kept["iteration"]), *best, curve, float(kept["seconds"]))
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """A loss of the actor, and how far it has moved: KL divergence from the old policy, share of clipped ratios."""
-
-    loss: Tensor
-    kl: Tensor
-    clipped: Tensor
-
-
-def surrogate(new: Tensor, part: Lessons, config: PDPPOConfig, left: float) -> Lesson:
-    """The clipped surrogate, or mirror descent's, of log-probabilities `new` (row, slot, option).
-
-    r is the joint ratio: the choices of a decision share its merit. Advantages are costs: negative is good.
-    """
-    log_ratio = _joint(new, part.choice) - _joint(part.log_probabilities, part.choice)
-    ratio = log_ratio.exp()
-    merit = -part.credit.advantage
-    clipped = ((ratio - 1).abs() > config.clip).to(ratio.dtype).mean()
-    if config.update == "mirror":
-        kl = (new.exp() * (new - part.log_probabilities)).sum((1, 2)).mean()
-        step = config.mirror_step * max(left, config.final_rate)
-        return Lesson(kl / step - (ratio * merit).mean(), kl, clipped)
-    bounded = ratio.clamp(1 - config.clip, 1 + config.clip)
-    loss = -torch.minimum(ratio * merit, bounded * merit).mean()
-    return Lesson(loss, (ratio - 1 - log_ratio).mean(), clipped)
-
-
-def imitation(new: Tensor, part: Lessons) -> Lesson:
-    """Cross-entropy to the teacher's choices."""
-    return Lesson(-_joint(new, part.choice).mean(), new.new_zeros(()), new.new_zeros(()))
-
-
-def _joint(log_probabilities: Tensor, choice: Tensor) -> Tensor:
-    """Log-probability of all choices of a decision together: (row,)."""
-    return log_probabilities.gather(2, choice.unsqueeze(2)).squeeze(2).sum(1)
 
 
 def judge(learner: Learner, run: Run, watch: _Watch) -> dict[str, float]:

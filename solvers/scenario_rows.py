@@ -108,6 +108,7 @@ class Memory:
         self.post: Any = None
         self.stage = rows.stage.new_zeros(stages * self.count)
         self.choice = rows.stage.new_zeros((stages * self.count, slots))
+        self.tried = torch.zeros((stages, self.count), dtype=torch.bool, device=rows.stage.device)
         scalars = {f.name: torch.zeros(stages, self.count, device=rows.stage.device) for f in fields(Rollout)}
         self.seen = Rollout(**scalars)
 

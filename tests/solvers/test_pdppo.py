@@ -10,7 +10,8 @@ from models.core import NetworkSize
 from solvers.advantages import Credit
 from solvers.core import Callbacks, TrainRequest, WeightsDoNotFit
 from solvers.evaluation import compare, estimate
-from solvers.pdppo import PDPPO, Learner, Lessons, PDPPOConfig, build, imitation, surrogate, train
+from solvers.lessons import Lessons, imitation, surrogate
+from solvers.pdppo import PDPPO, Learner, PDPPOConfig, build, train
 from solvers.scenario_rows import Rows
 from tests.workshop import PROBLEM
 from tests.workshop.optimum import optimal_cost
@@ -44,6 +45,7 @@ SETTINGS = [
     {"restart_stages": 7},
     {"sweeps": 1},
     {"normalise_values": False},
+    {"tries": 0.0},
 ]
 
 
@@ -119,7 +121,7 @@ def test_the_surrogates_gradient_agrees_with_finite_differences(update):
     config = PDPPOConfig(update=update)
     new.requires_grad_()
     assert torch.autograd.gradcheck(lambda x: surrogate(torch.log_softmax(x, -1), part, config, 0.5).loss, (new,))
-    assert torch.autograd.gradcheck(lambda x: imitation(torch.log_softmax(x, -1), part).loss, (new,))
+    assert torch.autograd.gradcheck(lambda x: imitation(torch.log_softmax(x, -1), part, 0.1).loss, (new,))
 
 
 def test_the_surrogate_by_a_plain_loop():
@@ -169,6 +171,37 @@ class TestMasks:
         assert logits.grad[0, 0, 1] == 0.0
         assert torch.isfinite(logits.grad).all()
         assert log[0, 0, 1] < IMPOSSIBLE / 2
+
+
+class TestTries:
+    """One choice in a while is replaced at random, for the critics alone."""
+
+    def learner(self, **more) -> Learner:
+        learner = Learner(request(shop(machines=2, **more)), PDPPOConfig(**QUICK, tries=0.5), "sequential")
+        learner.simulate(False, lambda: None)
+        return learner
+
+    def test_the_policy_learns_nothing_from_them_and_v_neither(self):
+        learner = self.learner()
+        tried = learner.memory.tried.flatten()
+        lessons = learner.study(1.0)
+        assert 0.2 < tried.float().mean() < 0.6
+        assert (lessons.credit.advantage[tried] == 0).all()
+        assert (lessons.credit.advantage[~tried] != 0).any()
+        torch.testing.assert_close(lessons.credit.value_target[tried], learner.memory.seen.value.flatten()[tried])
+
+    def test_no_credit_is_carried_over_them(self):
+        learner = self.learner()
+        before = learner.memory.tried[1:]
+        assert (learner.memory.seen.goes_on[:-1][before] == 0).all()
+        assert (learner.memory.seen.goes_on[:-1][~before] == 1).any()
+
+    def test_they_are_feasible_where_choices_are_coupled(self):
+        learner = self.learner(one_of_a_kind=True)
+        made = learner.memory.post.setup
+        both = (made[:, 0] == made[:, 1]) & (made[:, 0] < 2)
+        assert learner.memory.tried.any()
+        assert not both.any()
 
 
 class TestRows:

@@ -5,7 +5,8 @@ import torch
 
 from models.registry import problems
 from solvers.core import TrainRequest
-from solvers.pdppo import PDPPO, Learner, PDPPOConfig, surrogate
+from solvers.lessons import surrogate
+from solvers.pdppo import PDPPO, Learner, PDPPOConfig
 from tests.solvers.test_recorded import NothingFromTheProcessor
 from tests.workshop import PROBLEM as WORKSHOP
 
