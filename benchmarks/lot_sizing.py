@@ -80,10 +80,11 @@ class Setting:
 
 
 SMALL, LARGE = ("2x1", "4x2", "10x5", "15x5"), ("20x10", "25x10", "25x15")
+BARE = {"tries": 0.0, "softness": 0.0}  # nothing is tried for the critics' sake: the algorithms alone
 PLAIN, MAXIMUM = {"advantage": "plain"}, {"advantage": "maximum"}
-HEADS, SEQUENTIAL = {"family": "mlp"}, {"family": "sequential"}
+HEADS, SEQUENTIAL = BARE | {"family": "mlp"}, BARE | {"family": "sequential"}
 GUIDED = {"imitate": "lagrangian", "imitation_iterations": 25, "learning_rate": 5e-4, "entropy": 0.005}
-RULED = {"imitation_iterations": 25, "learning_rate": 5e-4, "entropy": 0.01}
+RULED = BARE | {"imitation_iterations": 25, "learning_rate": 5e-4, "entropy": 0.01}
 SETTINGS = {
     "half": Setting("PDPPO, half steps, independent heads", config=HEADS, cases=SMALL),
     "plain": Setting("PPO (the same file), independent heads", config=HEADS | PLAIN, cases=SMALL, seconds=26.0),
