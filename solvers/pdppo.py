@@ -10,8 +10,8 @@ Equation → function
   A = δ_a + λ_w (δ_w + γλ A′)               `advantages.half_step`, one value function on both halves (the default)
   A = Σ (γλ)^k δ_{t+k}                      `advantages.plain`: PPO itself
   L = E min(r A, clip(r, 1 ± ε) A)          `lessons.surrogate`, r the joint ratio of all choices of a decision
-  L = E r A − KL(π, π_old)/t                `lessons.surrogate`, mirror descent (Tomar, Shani, Efroni, Ghavamzadeh, MDPO)
-  L_V + L_X                                 `_critics_loss`
+  L = E r A − KL(π, π_old)/t                `lessons.surrogate`, mirror descent (MDPO: Tomar and others, 2020)
+  L_V + L_X                                 `Learner._critics_error`
 
 Deviations and why (`docs/solvers/pdppo.md` has the measurements)
   * infeasible choices are masked; the policy sees the whole state, setups included
@@ -20,6 +20,8 @@ Deviations and why (`docs/solvers/pdppo.md` has the measurements)
   * scenarios stand at staggered stages of the horizon; its end is an end, everything else is bootstrapped
   * costs to go are normalised; learning rate and entropy fall linearly; the policy best on a fixed panel is kept
   * a rule can be imitated first: the actor takes over its choices, the critics its costs
+  * now and then one choice is replaced at random, for the critics alone: they are asked about such choices when a
+    decision is explained or improved, and would know nothing of them
 
 Metrics logged: cost [money/stage] of the rollout, validation_cost, best_cost; entropy, kl, clipped; value_error,
 post_value_error (root mean square over the targets' standard deviation); learning_rate.
@@ -475,8 +477,8 @@ def _assemble(
     actor = problem.family(family).build(instance, simulator, size)
     if not isinstance(actor, ChoicePolicy):
         raise ValueError(f"{family} does not weigh choices: PDPPO cannot train it")
-    # Only half steps make the post-decision critic the whole cost to go.
-    scored = config.advantage == "half_step"
+    # Only half steps make the post-decision critic the whole cost to go, and only tries tell it of other choices.
+    scored = config.advantage == "half_step" and config.tries > 0
     values = problem.values(instance, simulator, size)
     values.discount = config.discount * simulator.discount
     return CriticisedPolicy(simulator, actor, values, config.sweeps, scored)
@@ -507,6 +509,9 @@ def _refuses(problem: Problem, instance: Instance, config: PDPPOConfig) -> list[
         found.append(Issue("imitate", "error", "/imitate", detail))
     if config.sweeps and config.advantage != "half_step":
         detail = "only with half steps is the post-decision critic the whole cost to go"
+        found.append(Issue("sweeps", "error", "/sweeps", detail))
+    if config.sweeps and not config.tries:
+        detail = "without tries the post-decision critic knows nothing of choices that the policy does not make"
         found.append(Issue("sweeps", "error", "/sweeps", detail))
     return found
 

@@ -100,6 +100,7 @@ class TestRefusals:
 
     def test_choices_are_improved_by_half_steps_only(self):
         assert self.refused(advantage="maximum", sweeps=1) == ["/sweeps"]
+        assert self.refused(tries=0.0, sweeps=1) == ["/sweeps"]
 
     def test_continuous_decisions_are_not_its_business(self):
         traits = replace(PROBLEM.traits, discrete_decisions=False)
@@ -283,8 +284,9 @@ class TestOptionCosts:
         _, policy, state = self.pieces()
         decision = policy(state, 0)
         assert policy.alternatives(state, decision, 0).shape == (4, 2, 3)
-        ppo = build(PROBLEM, shop(), PDPPOConfig(width=8, advantage="plain"), "network")
-        assert ppo.alternatives(state, decision, 0) is None
+        for other in ({"advantage": "plain"}, {"tries": 0.0}):
+            silent = build(PROBLEM, shop(), PDPPOConfig(width=8, **other), "network")
+            assert silent.alternatives(state, decision, 0) is None
 
 
 def test_imitation_learns_the_rule():
