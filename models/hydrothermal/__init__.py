@@ -38,6 +38,14 @@ PROBLEM = Problem(
     families=(
         PolicyFamily("myopic", "Myopic", "rule", tuning="none", plan={"look_ahead": 1}),
         PolicyFamily("mean_inflow", "Plan on mean inflow", "rule", tuning="none", plan={}, refuses=_plans_too_much),
+        PolicyFamily(
+            "dry_inflow",
+            "Plan on a dry quantile of inflow",
+            "rule",
+            tuning="none",
+            plan={"quantile": 0.25},
+            refuses=_plans_too_much,
+        ),
     ),
     default_family=lambda system: "myopic",
     view=lazy(f"{_ROOM}.view:HydroView"),

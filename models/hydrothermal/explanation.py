@@ -32,6 +32,10 @@ def _water(lay: Layout, document: Mapping[str, Any], start: Floats, stage: int, 
         most = float(season.turbine_max[:, k].sum()) / lay.system.hm3_per_m3s
         turbined, spilled = document["turbined_m3s"][hydro], document["spilled_hm3"][hydro]
         span = max(high - low, 1e-9)
+        if high - low < 1e-9:
+            passing = f"{hydro} stores nothing: it turbines {turbined:.4g} m³/s of what comes"
+            yield passing + ("." if values is None else f"; another hm³ would save {values[hydro]:.4g}.")
+            continue
         states = []
         if spilled > NEAR * span:
             states.append(f"spills {spilled:.4g} hm³")
@@ -47,7 +51,7 @@ def _water(lay: Layout, document: Mapping[str, Any], start: Floats, stage: int, 
         told += f" ({', '.join(states)})" if states else ""
         if values is not None:
             told += f"; another hm³ in it would save {values[hydro]:.4g}"
-        if kept is not None and span > 1e-9:
+        if kept is not None:
             told += f"; of a little more water it would keep {100 * min(max(float(kept[k]), 0.0), 1.0):.0f} %"
         yield told + "."
 

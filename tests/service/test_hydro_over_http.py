@@ -62,7 +62,7 @@ def test_imported_trained_compared_and_asked(client: httpx.Client) -> None:
         policies[solver] = job["policy_id"]
     card = client.get(f"/v1/policies/{policies['sddp']}").json()
     assert card["certificate"]["scenarios"] == 3  # each of the instance's own paths once
-    assert {rule["name"] for rule in card["certificate"]["rules"]} == {"myopic", "mean_inflow"}
+    assert {rule["name"] for rule in card["certificate"]["rules"]} == {"myopic", "mean_inflow", "dry_inflow"}
 
     evaluation = {"instance_id": instance, "policies": list(policies.values()), "rules": ["myopic"]}
     judged = finished(client, evaluation, "/v1/evaluations")
