@@ -57,11 +57,11 @@ MOMENTUM = 0.7  # β
 DECAY = 8.0  # iterations after which a step is half the first: ρ_k = ρ_0 / (1 + k / 8)
 STEADY = 0.9  # share of the moving average that stays in every iteration
 SHORT = 48  # stages of the short horizon on which prices are found first
-LONG = 200  # stages up to which the real horizon's own prices are worth their time
+LONG = 200  # stages up to which the real horizon's own prices and tables are worth their time
 POLISH = 0.25  # of the iterations, last, on the real horizon
 PATIENCE = 5.0  # [s] that a last evaluation may take after a stop was asked for
 TABLES = 16_000_000  # post-values that a policy keeps
-FARTHEST = 256  # stages before the end whose table stands for all earlier ones
+DENSE = 64  # last stages of a long horizon, whose tables differ
 RECORDED = 30_000_000  # post-values of all stages beyond which a stage is computed again for the gradient
 
 _look_ahead = lazy("solvers.look_ahead:LookAheadPolicy")
@@ -271,27 +271,30 @@ def part_values(face: WeaklyCoupled[Any, Any], prices: Tensor, kept: list[int]) 
     found.index.copy_(torch.searchsorted(torch.tensor(kept), torch.arange(face.num_stages)).clamp_max(len(kept) - 1))
     earned = torch.stack([own @ face.capacity(stage) for stage, own in enumerate(prices)])
     found.rent.copy_(earned.sum() - earned.cumsum(0))
+    rows = {stage: row for row, stage in enumerate(kept)}
     values = face.terminal()
     for stage in reversed(range(kept[0], face.num_stages)):
         posts = face.expect(values, stage)
-        if stage in kept:
-            found.tables[kept.index(stage)] = posts.to(found.tables.dtype)
+        if stage in rows:
+            found.tables[rows[stage]] = posts.to(found.tables.dtype)
         values = face.improve(posts, prices[stage], stage)
     return found
 
 
 def kept_stages(face: WeaklyCoupled[Any, Any]) -> list[int]:
-    """Stages whose post-values a policy keeps: all, or those 0, 1, 2, 4, … 256 stages before the last one.
+    """Stages whose post-values a policy keeps: all, where they fit (`TABLES`) and the horizon is not long.
 
-    Fewer where they would not fit (`TABLES`); where stages are not alike as many as fit, evenly spread.
+    Where stages are alike, a long horizon needs the last `DENSE` ones and two that stand for all before; where so many
+    do not fit, those 0, 1, 2, 4, … stages before the last. Where they are not alike, as many as fit, evenly spread.
     """
     stages, fit = face.num_stages, max(TABLES // face.num_posts, 1)
-    if stages <= fit:
+    if stages <= fit and (stages <= LONG or not face.stationary):
         return list(range(stages))
     if not face.stationary:
         return sorted({round(k * (stages - 1) / max(fit - 1, 1)) for k in range(fit)})
-    before = [0, *(1 << k for k in range(FARTHEST.bit_length()))]
-    return sorted(stages - 1 - own for own in before[:fit] if own < stages)
+    dense = [*range(DENSE), 2 * DENSE, 4 * DENSE]
+    before = dense if len(dense) <= fit else [0, *(1 << k for k in range(fit - 1))]
+    return sorted(stages - 1 - own for own in before if own < min(stages, 4 * DENSE + 1))
 
 
 def smoothed(prices: Tensor, width: int) -> Tensor:
@@ -386,14 +389,14 @@ def trials(resources: int) -> Iterator[Tensor]:
 
 
 def simulated(simulator: Simulator[Any, Any, Any, Any], policy: Any, state: Any, noise: Any) -> float:
-    """Mean cost per stage of a policy [money/stage]."""
-    total = 0.0
+    """Mean cost per stage of a policy over the first `LONG` stages [money/stage]."""
+    total, stages = 0.0, min(simulator.num_stages, LONG)
     with torch.inference_mode():
-        for stage in range(simulator.num_stages):
+        for stage in range(stages):
             post, paid = simulator.decide(state, policy(state, stage), stage)
             state, costs = simulator.realize(post, noise, stage)
             total += float(paid.total.mean()) + float(costs.total.mean())
-    return total / simulator.num_stages
+    return total / stages
 
 
 def build(problem: Problem, instance: Instance, config: Any, family: str) -> Policy[Any, Any]:
