@@ -1,4 +1,4 @@
-"""A published case's way over HTTP: imported, trained for twice, compared on its own paths, asked for a dispatch."""
+"""A published case's way over HTTP: imported, trained for three times, compared on its own paths, asked for a dispatch."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ def test_imported_trained_compared_and_asked(client: httpx.Client) -> None:
     instance = imported.json()["id"]
 
     policies = {}
-    for solver, config in (("sddp", {"iterations": 5}), ("rolling_deterministic", {})):
+    learned = {"iterations": 4, "batch_size": 8, "validation_every": 2, "validation_scenarios": 4, "width": 8}
+    for solver, config in (("sddp", {"iterations": 5}), ("tsddr", learned), ("rolling_deterministic", {})):
         asked = {"kind": "train", "instance_id": instance, "solver": solver, "config": config, "seed": 3}
         job = finished(client, asked | {"policy_name": solver.replace("_", "-"), "time_limit": "PT20S"})
         policies[solver] = job["policy_id"]
@@ -67,7 +68,7 @@ def test_imported_trained_compared_and_asked(client: httpx.Client) -> None:
     evaluation = {"instance_id": instance, "policies": list(policies.values()), "rules": ["myopic"]}
     judged = finished(client, evaluation, "/v1/evaluations")
     document = client.get(f"/v1/evaluations/{judged['evaluation_id']}").json()["document"]
-    assert len(document["policies"]) == 3
+    assert len(document["policies"]) == 4
     assert document["scenarios"] == 3
 
     state = {"stage": 0, "storage_hm3": {"h7": 10}, "inflow_m3s": {"h7": 3}}
@@ -79,6 +80,8 @@ def test_imported_trained_compared_and_asked(client: httpx.Client) -> None:
     assert decision["generation_mw"]["h7"] + decision["generation_mw"]["g2"] == pytest.approx(
         100 - sum(decision["deficit_mw"].values()), abs=1e-3
     )
+    told = client.post(f"/v1/policies/{policies['tsddr']}/recommend", json=asked).json()
+    assert told["decision"]["targets_hm3"]["h7"] == pytest.approx(told["decision"]["storage_hm3"]["h7"], abs=1e-3)
     wrong = client.post(
         f"/v1/policies/{policies['sddp']}/recommend", json={"state": state | {"storage_hm3": {"h7": 99}}}
     )
