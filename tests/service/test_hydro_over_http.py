@@ -1,4 +1,4 @@
-"""A published case's way over HTTP: imported, trained for three times, compared on its own paths, asked for a dispatch."""
+"""A published case over HTTP: imported, trained for three times, compared on its own paths, asked for a dispatch."""
 
 from __future__ import annotations
 
