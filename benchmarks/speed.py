@@ -34,6 +34,7 @@ from models.inventory_network.examples import one_store_lost, warehouse_stores
 from solvers.rollout import roll_out
 
 WIDTH = 24
+ROUNDS = 3  # processes of each side, in turn; the fastest of each is the least disturbed by what else the machine does
 PERIODS = 50
 BEGIN, END = "<!-- begin: benchmarks.speed -->", "<!-- end: benchmarks.speed -->"
 
@@ -214,8 +215,9 @@ def comparison(peak: dict[str, float]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|"
     ours_by_case = {}
     for name, case in CASES.items():
-        plain = in_its_own_process("plain", case)
-        ours = ours_by_case[name] = in_its_own_process("ours", case)
+        rounds = [(in_its_own_process("plain", case), in_its_own_process("ours", case)) for _ in range(ROUNDS)]
+        plain, ours = (max(side, key=lambda found: found["rate"]) for side in zip(*rounds, strict=True))
+        ours_by_case[name] = ours
         layers = "-".join(str(width) for width in case.hidden)
         yield (
             f"| {name} ({layers} in the loop) | {case.batch} | {plain['rate']:.2e} | {ours['rate']:.2e} "

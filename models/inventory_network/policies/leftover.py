@@ -50,6 +50,7 @@ class Leftover(nn.Module):
         scale = scale[torch.from_numpy(order)]
         weight = torch.from_numpy(spread[lay.target[order]]).to(scale) * scale
         limits = simulator.ordering.throughput_capacity.index_select(0, torch.from_numpy(nodes)).to(scale)
+        self.backlogs = bool((nodes < lay.num_demand).any())  # otherwise their stock is never negative
         self.limited = any(lay.nodes[k].throughput_capacity is not None for k in nodes.tolist())
         for name, tensor in (
             ("lane_sender", torch.from_numpy(sender[order])),
@@ -122,7 +123,8 @@ class Leftover(nn.Module):
 
     def _supply(self, state: NetworkState) -> Float[Tensor, "sender batch"]:
         """What every sender can ship now [units]: `NetworkSimulator.supply`, of the senders alone."""
-        on_hand = state.net_inventory.t().index_select(0, self.sending).clamp_min(0.0)
+        on_hand = state.net_inventory.t().index_select(0, self.sending)
+        on_hand = on_hand.clamp_min(0.0) if self.backlogs else on_hand
         if not self.limited:
             return on_hand
         suppliers = self.limit[self.num_stocking :].expand(-1, on_hand.shape[1])
