@@ -68,7 +68,8 @@ class RollingConfig(Config):
         ge=1,
         le=10_000,
         description="Relax and fix: leading stages of a plan whose whole numbers stay whole; those of later stages may "
-        "be broken, which costs little and saves most of the search. null: all.",
+        "be broken. A far quicker search, but a broken setup looks cheap: where setups are dear, too little is made. "
+        "null: all.",
     )
     start_from_previous: bool = Field(
         False,
