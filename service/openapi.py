@@ -204,7 +204,7 @@ def _complete_instance_bodies(document: dict[str, Any]) -> None:
 
 
 def _job_examples() -> dict[str, Any]:
-    """A job of each kind, with a solver of this service that does it."""
+    """A job of each kind, with a solver of this service that does it on an instance of a problem it serves."""
     instance = {"instance_id": "ins_01K9ZV6Q5RJ8XAMB4T0CWD3EFG"}
     policies = {"policies": ["pol_01K9ZV6Q5RJ8XAMB4T0CWD3EFG"]}
     examples: dict[str, Any] = {
@@ -215,4 +215,12 @@ def _job_examples() -> dict[str, Any]:
         if solver.kind == "train":
             asked |= {"config": {}, "seed": 7, "policy_name": "north-stores"}
         examples[solver.name] = asked
-    return {name: {"summary": f"A job of kind {body['kind']}", "value": body} for name, body in examples.items()}
+    return {name: {"summary": _about(body), "value": body} for name, body in examples.items()}
+
+
+def _about(body: dict[str, Any]) -> str:
+    """What an example of a job does, and for whom."""
+    if "solver" not in body:
+        return f"A job of kind {body['kind']}"
+    able = [name for name, problem in problems().items() if not solvers()[body["solver"]].reasons_against(problem)]
+    return f"A job of kind {body['kind']} on an instance of {', '.join(able)}"
