@@ -54,7 +54,7 @@ contracts:
 fast:
 	$(BIN)/python -m pytest -m "$(FAST)"
 
-bench: dev ## Measure quality against known optima, bounds and speed; rewrites benchmarks/*.md (hours on one core)
+bench: dev ## Measure quality against known optima, bounds and speed; rewrites or prints benchmarks' tables (hours)
 	$(BIN)/python -m pytest -m slow -s
 	$(BIN)/python -m benchmarks.over_http --write benchmarks/over_http.md
 	$(BIN)/python -m benchmarks.recommend --write benchmarks/recommend.md
@@ -66,6 +66,13 @@ bench: dev ## Measure quality against known optima, bounds and speed; rewrites b
 	$(BIN)/python -m benchmarks.lot_sizing --jobs 1 --out lot-sizing-cells
 	$(BIN)/python -m benchmarks.lot_sizing --collect lot-sizing-cells --write benchmarks/lot_sizing.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.lot_sizing_training --write benchmarks/lot_sizing_training.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.lot_sizing_bounds
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.lot_sizing_programs
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.lot_sizing_speed
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.hydrothermal --out hydrothermal-cells
+	$(BIN)/python -m benchmarks.hydrothermal --collect hydrothermal-cells
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.hydrothermal_speed
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.constraints
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.demand_memory --write benchmarks/demand_memory.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed --write docs/speed.md
 
