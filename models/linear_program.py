@@ -37,7 +37,7 @@ class LinearProgram:
     upper: Vector  # (n,)
     integer: Mask  # (n,)
     outgoing: Indices  # (k of the next stage,) position in [decision, incoming state, noise] columns
-    columns: tuple[str, ...]  # names, as in the Pyomo algebra
+    columns: tuple[str, ...]  # names, as in the Pyomo algebra but for its quotes
     rows: tuple[str, ...]
     states: tuple[str, ...]
     noises: tuple[str, ...]
@@ -80,6 +80,14 @@ class LinearProgram:
     @cached_property
     def _row_positions(self) -> Mapping[str, int]:
         return {name: position for position, name in enumerate(self.rows)}
+
+
+def plain_name(component: Any) -> str:
+    """Name of a Pyomo variable or constraint, `family[id,…]`, without the quotes it puts around some ids.
+
+    Pyomo quotes ids that hold a dot or look like numbers; a planner's ids may do either.
+    """
+    return str(component.name).replace("'", "")
 
 
 def compile_stage(block: Any, incoming: Iterable[Any], noise: Iterable[Any], outgoing: Iterable[Any]) -> LinearProgram:
@@ -133,10 +141,10 @@ def compile_stage(block: Any, incoming: Iterable[Any], noise: Iterable[Any], out
         upper=np.array([np.inf if v.ub is None else v.ub for v in decisions], dtype=np.float64),
         integer=np.array([not v.is_continuous() for v in decisions], dtype=np.bool_),
         outgoing=np.array([position[id(variable)] for variable in leaving], dtype=np.int64),
-        columns=tuple(v.name for v in decisions),
+        columns=tuple(map(plain_name, decisions)),
         rows=rows,
-        states=tuple(v.name for v in states),
-        noises=tuple(v.name for v in noises),
+        states=tuple(map(plain_name, states)),
+        noises=tuple(map(plain_name, noises)),
     )
 
 
@@ -152,7 +160,7 @@ def _merge_rows(form: Any, placed: Indices, total: int) -> tuple[sparse.csc_arra
         if row == len(names):
             lower.append(-np.inf)
             upper.append(np.inf)
-            names.append(entry.constraint.name)
+            names.append(plain_name(entry.constraint))
             keep.append(index)
         if entry.bound_type <= 0:
             lower[row] = float(rhs)

@@ -32,6 +32,7 @@ from pydantic import Field
 from models.core import Instance, Issue, NetworkSize, Problem, Traits
 from models.lazy import torch
 from solvers.core import Callbacks, Config, Diverged, Solver, TrainRequest, TrainResult, WeightsDoNotFit
+from solvers.descent import copy, fill, moments, take_back, warm_cosine
 from solvers.draws import Draws, scenario_seed
 from solvers.duals import Duals
 from solvers.recorded import Recorded
@@ -169,7 +170,7 @@ def _lessons(request: TrainRequest, config: HDPOConfig, family: str) -> list[Les
     lessons = [Lesson(request, config, family, place) for place in range(1 + len(request.also))]
     first = lessons[0].policy
     if request.warm_start is not None:
-        _fill(first, request.warm_start)
+        fill(first, request.warm_start)
     for other in lessons[1:]:
         _share(first, other.policy)
     if request.checkpoint is None:
@@ -255,21 +256,11 @@ def judge(lessons: Sequence[Lesson], run: Run) -> dict[str, float]:
 
 def learning_rate(config: HDPOConfig, iteration: int) -> float:
     """Linear warm-up, then half a cosine down to one hundredth of the rate."""
-    if iteration < config.warmup_iterations:
-        return config.learning_rate * (iteration + 1) / config.warmup_iterations
-    done = (iteration - config.warmup_iterations) / max(config.iterations - config.warmup_iterations, 1)
-    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+    return warm_cosine(config.learning_rate, config.warmup_iterations, config.iterations, iteration)
 
 
 def _finite(cost: float) -> float:
     return cost if math.isfinite(cost) else 1.0
-
-
-def _fill(policy: Policy[Any, Any], weights: Mapping[str, Tensor]) -> None:
-    try:
-        policy.load_state_dict(dict(weights))
-    except RuntimeError as error:
-        raise WeightsDoNotFit("the weights to start from are of another network, size or family") from error
 
 
 def _share(first: Policy[Any, Any], other: Policy[Any, Any]) -> None:
@@ -283,13 +274,7 @@ def _share(first: Policy[Any, Any], other: Policy[Any, Any]) -> None:
         setattr(other.get_submodule(".".join(path)), last, value)
 
 
-def copy(policy: Policy[Any, Any]) -> dict[str, Tensor]:
-    """The policy's weights as they are now."""
-    return {name: tensor.detach().clone() for name, tensor in policy.state_dict().items()}
-
-
 def _checkpoint(lessons: list[Lesson], run: Run, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    moments = optimizer.state_dict()["state"]
     return {
         "iteration": run.iteration,
         "best": list(run.best),
@@ -297,7 +282,7 @@ def _checkpoint(lessons: list[Lesson], run: Run, optimizer: torch.optim.Optimize
         "seconds": run.seconds,
         "weights": copy(lessons[0].policy),
         "best_weights": dict(run.best_weights),
-        "moments": {str(k): {name: value.clone() for name, value in m.items()} for k, m in moments.items()},
+        "moments": moments(optimizer),
         "units": [lesson.unit for lesson in lessons],
         "duals": [lesson.duals.state() for lesson in lessons],
         "generators": [lesson.draws.generator.get_state() for lesson in lessons],
@@ -306,9 +291,7 @@ def _checkpoint(lessons: list[Lesson], run: Run, optimizer: torch.optim.Optimize
 
 def _restore(checkpoint: Mapping[str, Any], lessons: list[Lesson], optimizer: torch.optim.Optimizer) -> Run:
     lessons[0].policy.load_state_dict(checkpoint["weights"])
-    state = optimizer.state_dict()
-    state["state"] = {int(k): dict(moments) for k, moments in checkpoint["moments"].items()}
-    optimizer.load_state_dict(state)
+    take_back(optimizer, checkpoint["moments"])
     kept = zip(lessons, checkpoint["units"], checkpoint["duals"], checkpoint["generators"], strict=True)
     for lesson, unit, duals, generator in kept:
         lesson.begin({}, float(unit))

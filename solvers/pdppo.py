@@ -41,7 +41,8 @@ from models.core import Instance, Issue, NetworkSize, Problem, Traits
 from models.lazy import torch
 from solvers import advantages
 from solvers.advantages import Credit
-from solvers.core import Callbacks, Config, Diverged, Solver, TrainRequest, TrainResult, WeightsDoNotFit
+from solvers.core import Callbacks, Config, Diverged, Solver, TrainRequest, TrainResult
+from solvers.descent import copy, fill, moments, take_back
 from solvers.draws import Draws
 from solvers.lessons import IMPOSSIBLE, Lessons, imitation, surrogate
 from solvers.scenario_rows import Memory, Rows
@@ -208,7 +209,7 @@ class Learner:
             if module is not None:
                 module.to(request.device)
         if request.warm_start is not None:
-            _fill(self.policy, request.warm_start)
+            fill(self.policy, request.warm_start)
         self.fresh = request.warm_start is None
         self.actor: ChoicePolicy[Any, Any] = self.policy.actor
         self.critics: Values[Any, Any] = self.policy.values
@@ -383,7 +384,6 @@ class Learner:
 
     def checkpoint(self, run: Run) -> dict[str, Any]:
         """Everything needed to go on as if the run had never stopped."""
-        moments = self.optimizer.state_dict()["state"]
         return {
             "iteration": run.iteration,
             "best_cost": run.best_cost,
@@ -391,7 +391,7 @@ class Learner:
             "curve": [dict(row) for row in run.curve],
             "seconds": run.seconds,
             "weights": copy(self.policy),
-            "moments": {str(k): {name: value.clone() for name, value in m.items()} for k, m in moments.items()},
+            "moments": moments(self.optimizer),
             "rows": self.rows.kept(),
             "generator": self.generator.get_state(),
         }
@@ -399,9 +399,7 @@ class Learner:
     def restore(self, kept: Mapping[str, Any]) -> Run:
         """The run a checkpoint holds."""
         self.policy.load_state_dict(kept["weights"])
-        state = self.optimizer.state_dict()
-        state["state"] = {int(k): dict(moments) for k, moments in kept["moments"].items()}
-        self.optimizer.load_state_dict(state)
+        take_back(self.optimizer, kept["moments"])
         self.rows.resume(kept["rows"])
         self.generator.set_state(kept["generator"].cpu())
         curve = [dict(row) for row in kept["curve"]]
@@ -420,18 +418,6 @@ def judge(learner: Learner, run: Run, watch: _Watch) -> dict[str, float]:
     if run.iteration or not learner.config.iterations:
         run.curve.append({name: float(value) for name, value in row.items()})
     return {"validation_cost": cost}
-
-
-def copy(policy: Policy[Any, Any]) -> dict[str, Tensor]:
-    """The policy's weights as they are now."""
-    return {name: tensor.detach().clone() for name, tensor in policy.state_dict().items()}
-
-
-def _fill(policy: Policy[Any, Any], weights: Mapping[str, Tensor]) -> None:
-    try:
-        policy.load_state_dict(dict(weights))
-    except RuntimeError as error:
-        raise WeightsDoNotFit("the weights to start from are of another network, size or family") from error
 
 
 def _teacher(request: TrainRequest, config: PDPPOConfig, simulator: Any) -> Policy[Any, Any] | None:

@@ -50,8 +50,8 @@ from solvers.core import (
     Solver,
     TrainRequest,
     TrainResult,
-    WeightsDoNotFit,
 )
+from solvers.descent import copy, fill, moments, take_back, warm_cosine
 from solvers.draws import Draws, scenario_seed
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class _Run:
         torch.manual_seed(request.seed)  # initial weights
         self.policy = build(request.problem, request.instance, config, NAME)
         if request.warm_start is not None:
-            self._fill(request.warm_start)
+            fill(self.policy, request.warm_start)
         self.draws = Draws(simulator, config.validation_scenarios, None, request.seed, "cpu")
         reason = self._why_not_strict(face)
         self.policy.strict.fill_(reason is None)
@@ -205,7 +205,7 @@ class _Run:
         cost = cost if math.isfinite(cost) else math.inf
         if cost < state.best or not state.best_weights:
             state.best = cost
-            state.best_weights = {name: tensor.clone() for name, tensor in self.policy.state_dict().items()}
+            state.best_weights = copy(self.policy)
         if state.iteration or not self.config.iterations:
             row = {"iteration": float(state.iteration), "seconds": state.seconds}
             state.curve.append(row | {"cost": cost, "best_cost": state.best})
@@ -227,32 +227,24 @@ class _Run:
         some = slice(PENALTY_SCENARIOS)
         return PENALTY_MARGIN * max(dearest(face, self.policy.targets, state.rows(some), noise.rows(some)), 1e-6)
 
-    def _fill(self, weights: Mapping[str, Tensor]) -> None:
-        try:
-            self.policy.load_state_dict(dict(weights))
-        except RuntimeError as error:
-            raise WeightsDoNotFit("the weights to start from are of another network or size") from error
-
     def _checkpoint(self) -> dict[str, Any]:
-        state, moments = self.state, self.optimizer.state_dict()["state"]
+        state = self.state
         return {
             "iteration": state.iteration,
             "unit": state.unit,
             "best": state.best,
             "curve": [dict(row) for row in state.curve],
             "seconds": state.seconds,
-            "weights": {name: tensor.clone() for name, tensor in self.policy.state_dict().items()},
+            "weights": copy(self.policy),
             "best_weights": dict(state.best_weights),
-            "moments": {str(k): {name: value.clone() for name, value in m.items()} for k, m in moments.items()},
+            "moments": moments(self.optimizer),
             "generators": [generator.get_state() for generator in self.generators],
             "trajectories": self.trajectories.state(),
         }
 
     def _restore(self, checkpoint: Mapping[str, Any]) -> None:
         self.policy.load_state_dict(checkpoint["weights"])
-        moments = self.optimizer.state_dict()
-        moments["state"] = {int(k): dict(own) for k, own in checkpoint["moments"].items()}
-        self.optimizer.load_state_dict(moments)
+        take_back(self.optimizer, checkpoint["moments"])
         for generator, kept in zip(self.generators, checkpoint["generators"], strict=True):
             generator.set_state(kept.cpu())
         self.trajectories.restore(checkpoint["trajectories"])
@@ -268,10 +260,7 @@ class _Run:
 
 def learning_rate(config: TSDDRConfig, iteration: int) -> float:
     """Linear warm-up, then half a cosine down to one hundredth of the rate."""
-    if iteration < config.warmup_iterations:
-        return config.learning_rate * (iteration + 1) / config.warmup_iterations
-    done = (iteration - config.warmup_iterations) / max(config.iterations - config.warmup_iterations, 1)
-    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+    return warm_cosine(config.learning_rate, config.warmup_iterations, config.iterations, iteration)
 
 
 def build(problem: Problem, instance: Instance, config: Any, family: str) -> TargetPolicy:

@@ -6,7 +6,6 @@ the rows say is at the head of `models.hydrothermal.program`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from models.program import LinearProgram, compile_stage
 
 def stage_program(lay: Layout, season: Season) -> LinearProgram:
     """The stage of a season as matrices."""
-    return _unquoted(_Stage(lay, season).compiled())
+    return _Stage(lay, season).compiled()
 
 
 def end_program(lay: Layout) -> LinearProgram:
@@ -50,21 +49,6 @@ def end_program(lay: Layout) -> LinearProgram:
 def tier_name(lay: Layout, tier: int) -> str:
     """Kind of the columns of a slice of deficit: the last is `deficit`."""
     return "deficit" if tier == len(lay.tiers) - 1 else f"deficit{tier + 1}"
-
-
-def _unquoted(program: LinearProgram) -> LinearProgram:
-    """The program with plain names: Pyomo quotes ids that look like numbers or hold a dot."""
-
-    def plain(names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name.replace("'", "") for name in names)
-
-    return replace(
-        program,
-        columns=plain(program.columns),
-        rows=plain(program.rows),
-        states=plain(program.states),
-        noises=plain(program.noises),
-    )
 
 
 def _parsed(name: str) -> tuple[str, Any]:

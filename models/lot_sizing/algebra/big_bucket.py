@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from models.linear_program import LinearProgram
+from models.linear_program import LinearProgram, plain_name
 from models.lot_sizing.algebra.common import Pair, Plant, add_rows
 from models.lot_sizing.layout import Floats, Ints
 
@@ -153,7 +153,9 @@ def big_period(common: Plant, buckets: Buckets, program: LinearProgram) -> BigPe
     """Where a compiled big bucket says what is made."""
     ids = [common.pair_ids(pair) for pair in buckets.able]
     columns = {  # by the names that Pyomo gives: it quotes ids with a dot in them
-        family: np.array([program.column(buckets.block.component(family)[own].name) for own in ids], dtype=np.int64)
+        family: np.array(
+            [program.column(plain_name(buckets.block.component(family)[own])) for own in ids], dtype=np.int64
+        )
         for family in ("make", "start", "setup", "lot")
     }
     pairs = np.array(buckets.able, dtype=np.int64).reshape(-1, 2)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from models.lazy import sparse
-from models.linear_program import LinearProgram, compile_stage
+from models.linear_program import LinearProgram, compile_stage, plain_name
 from models.lot_sizing.algebra.big_bucket import BigPeriod, Buckets, big_period
 from models.lot_sizing.algebra.common import Plant
 from models.lot_sizing.algebra.machines import Machines
@@ -72,12 +72,11 @@ def compile_period(common: Plant, hours: Floats) -> Period | BigPeriod:
 
 def _located(common: Plant, machines: Machines, program: LinearProgram) -> Period:
     pairs = np.array(machines.able, dtype=np.int64).reshape(-1, 2)
-    # By the names that Pyomo gives: it quotes ids with a dot in them.
-    make = np.array([program.column(machines.make[pair].name) for pair in machines.able], dtype=np.int64)
+    make = np.array([program.column(plain_name(machines.make[pair])) for pair in machines.able], dtype=np.int64)
     shape = len(common.machines), len(common.items)
     if not common.divisible:
         return Period(program, shape, pairs, make, None, None)
-    lot = np.array([program.column(machines.lot[pair].name) for pair in machines.able], dtype=np.int64)
-    rows = [program.row(machines.block.rate[common.pair_ids(pair)].name) for pair in machines.able]
+    lot = np.array([program.column(plain_name(machines.lot[pair])) for pair in machines.able], dtype=np.int64)
+    rows = [program.row(plain_name(machines.block.rate[common.pair_ids(pair)])) for pair in machines.able]
     rates = sparse.csr_array(program.matrix)[rows]
     return Period(program, shape, pairs, make, lot, rates)
