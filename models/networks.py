@@ -6,6 +6,7 @@ gather copies whole rows of scenarios, and stacking features copies nothing twic
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from typing import Any
 
@@ -56,7 +57,7 @@ def by_columns(network: nn.Linear | nn.Sequential, values: Float[Tensor, "featur
     if isinstance(network, nn.Linear):
         return torch.addmm(network.bias[:, None], network.weight, values)
     layers = [(layer.weight, layer.bias) for layer in network if isinstance(layer, nn.Linear)]
-    if torch.is_autocast_enabled(values.device.type):
+    if lowered(values):
         for k, (weight, bias) in enumerate(layers):
             values = torch.addmm(bias[:, None], weight, bend(values) if k else values)
         return values
@@ -105,6 +106,17 @@ class _Columns(torch.autograd.Function):
 def bend(values: Tensor) -> Tensor:
     """Hard swish, x·min(max(x + 3, 0), 6)/6: smooth, and a fifth of the time ELU takes on a CPU."""
     return nn.functional.hardswish(values)
+
+
+def lowered(values: Tensor) -> bool:
+    """Whether products of such values are taken in lower precision (autocast) now."""
+    device = values.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
+def in_full_precision(values: Tensor) -> AbstractContextManager[Any]:
+    """Where units are counted: products of such values keep their precision, whatever the networks run in."""
+    return torch.autocast(values.device.type, enabled=False) if lowered(values) else nullcontext()
 
 
 def mix(weight: Float[Tensor, "out feature"], values: Float[Tensor, "feature node batch"]) -> Tensor:

@@ -44,13 +44,11 @@ def bound(problem: Problem, instance: Instance, config: BoundConfig, seed: int, 
     asked = [method for method in bound_methods(problem) if config.method in ("auto", method.name)]
     for k, method in enumerate(asked):
         reason = method.refuses(instance)
-        if reason is None:
+        if reason is None and not any(entry["exact"] for entry in entries):
             reason = _compute(method, instance, deadline, callbacks, entries)
         if reason is not None:
             reasons[method.name] = reason
         callbacks.on_phase("bound", (k + 1) / (len(asked) + 1))
-        if entries and entries[-1]["exact"]:
-            break
     known = any(entry["exact"] for entry in entries)
     if config.method == PERFECT or (config.method == "auto" and not known):
         reason = _perfect(problem, instance, config, seed, deadline, callbacks, entries)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from models.inventory_network.flows import LEAST, cover, echelon_shares
 from models.inventory_network.layout import Layout
 from models.inventory_network.simulator import NetworkSimulator, NetworkState
-from models.networks import FEW
+from models.networks import FEW, in_full_precision
 
 Ints = npt.NDArray[np.int64]
 
@@ -182,7 +182,7 @@ class DynamicFeatures(nn.Module):
         if self.flat:
             return position
         if self.few:
-            with torch.autocast(position.device.type, enabled=False):  # units are counted in full precision
+            with in_full_precision(position):
                 return position.index_add(0, self.senders, self.echelon @ position)
         below = position.index_select(0, self.senders[1]) * self.echelon
         return position.index_add(0, self.senders[0], below)

@@ -17,7 +17,7 @@ from models.inventory_network.layout import Layout
 from models.inventory_network.policies.graph_features import GraphIndex, Ints
 from models.inventory_network.policies.graph_static import starting_level
 from models.inventory_network.simulator import NetworkSimulator, NetworkState
-from models.networks import FEW
+from models.networks import FEW, lowered
 
 FURTHEST = 5.0  # a share's weight moves by at most this much, as a logarithm, from where it started
 
@@ -107,7 +107,7 @@ class Leftover(nn.Module):
 
     def _left(self, state: NetworkState, wanted: Float[Tensor, "lane batch"]) -> Float[Tensor, "sender batch"]:
         """What every sender would have left over [units], or lack."""
-        if self.few and not torch.is_autocast_enabled(wanted.device.type):  # stock is not for low precision
+        if self.few and not lowered(wanted):  # stock is not for low precision
             return torch.addmm(self._supply(state), self.less, wanted)
         units = wanted * self.scale
         total = units.new_zeros(self.num_senders + 1, units.shape[1]).index_add(0, self.lane_sender, units)
@@ -117,7 +117,7 @@ class Leftover(nn.Module):
         """What is asked, with a part of what is left over."""
         if not self.few:
             return torch.addcmul(asked, part, self._at_lanes(left))
-        if part.shape[-1] == 1 and not torch.is_autocast_enabled(left.device.type):
+        if part.shape[-1] == 1 and not lowered(left):
             return torch.addmm(asked, part[..., 0], left)
         return asked + (part * left).sum(1)
 
