@@ -63,7 +63,7 @@ def cells() -> list[Cell]:
     found = [
         Cell("bolivia", "sddp", 500, {"iterations": 420, "gap": 0.0, "simulation_paths": 4, "check_every": 140}),
         *(
-            Cell("bolivia", "tsddr", 480, {"iterations": 1000, "validation_every": 100}, seed, f"tsddr-{seed}")
+            Cell("bolivia", "tsddr", 560, {"iterations": 2400, "validation_every": 200}, seed, f"tsddr-{seed}")
             for seed in (1, 2, 3)
         ),
         Cell("bolivia", "tsddr", 350, {"network": "linear", "iterations": 1200}, 1, "linear"),
