@@ -105,6 +105,9 @@ class TestOnAGPU:
 def test_bfloat16_lowers_the_networks_and_not_the_units_they_count(family, example):
     lesson = _lesson("inventory_network", example, family)
     scenarios = lesson.draws.batch(64)
+    with torch.no_grad():  # off the kinks untrained policies stand on, where rounding chooses the side of the slope
+        for parameter in lesson.policy.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
     gradients = []
     for lowered in (False, True):
         lesson.policy.zero_grad(set_to_none=True)
@@ -114,5 +117,4 @@ def test_bfloat16_lowers_the_networks_and_not_the_units_they_count(family, examp
             torch.cat([p.grad.flatten() for p in lesson.policy.parameters() if p.grad is not None and p.grad.any()])
         )
     exact, low = gradients
-    # Untrained policies stand on kinks (supply that just suffices), where rounding chooses the side of the slope.
-    assert float((low - exact).norm()) < 0.2 * float(exact.norm())
+    assert float((low - exact).norm()) < 0.1 * float(exact.norm())
