@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from service.dashboard.endpoints import router as dashboard
 from service.decisions.endpoints import recommend_router
 from service.decisions.endpoints import router as recommendations
 from service.evaluations.endpoints import router as evaluations
@@ -22,6 +23,6 @@ from service.system.pages import router as pages
 
 def include_routers(app: FastAPI, settings: Settings) -> None:
     """Include every room's router under the body limit of its kind."""
-    for router in (problems, solvers, instances, jobs, policies, recommendations, evaluations, status, health, pages):
+    for router in (problems, solvers, instances, jobs, policies, recommendations, evaluations, status, health, pages, dashboard):
         app.include_router(router, max_body_size=settings.max_body_bytes)
     app.include_router(recommend_router, max_body_size=settings.max_batch_bytes)

@@ -1,4 +1,4 @@
-"""The pages behind the `type` of every problem document, and what stands at the root."""
+"""The pages behind the `type` of every problem document."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from service.ids import NAME_PATTERN
 from service.problem_types import KINDS, Kind
 from service.requests import StrictRoute
 from service.system.schemas import ProblemType
-from service.version import VERSION
 
 router = APIRouter(tags=["service"], route_class=StrictRoute)
 
@@ -45,18 +44,6 @@ def problem_type(
     if not _wants_page(request):
         return JSONResponse(_document(kind))
     return _page(kind.title, f"<p>Status {kind.status}, type <code>/problems/{slug}</code>.</p>{_paragraph(kind)}")
-
-
-@router.get("/", include_in_schema=False)
-def root() -> dict[str, str]:
-    """Where to go from here."""
-    return {
-        "name": "herenow",
-        "version": VERSION,
-        "openapi": "/openapi.json",
-        "documentation": "/docs",
-        "problems": "/v1/problems",
-    }
 
 
 def _document(kind: Kind) -> dict[str, object]:

@@ -1,0 +1,79 @@
+// A job's server-sent events, with a key where one is needed (EventSource cannot send one) and without a gap.
+import { useEffect, useState } from "./ui.js";
+import { send } from "./api.js";
+
+const PAUSE_MS = 1000;
+
+/** Read a job's events from the first on until `end`; `onEvent({seq, type, data})`. Returns a function that stops. */
+export function follow(jobId, onEvent, onError = () => {}) {
+  const stopped = new AbortController();
+  let last = 0;
+  const seen = (event) => {
+    last = Math.max(last, event.seq);
+    onEvent(event);
+    return event.type === "end";
+  };
+  (async () => {
+    while (!stopped.signal.aborted) {
+      try {
+        if (await readOnce(jobId, last, seen, stopped.signal)) return;
+      } catch (error) {
+        if (stopped.signal.aborted) return;
+        onError(error);
+        if (error.status === 404) return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  })();
+  return () => stopped.abort();
+}
+
+async function readOnce(jobId, last, seen, signal) {
+  const headers = last ? { "Last-Event-ID": String(last) } : {};
+  const response = await send("GET", `/v1/jobs/${jobId}/events`, { accept: "text/event-stream", headers, signal, quiet: true });
+  if (!response.ok) throw Object.assign(new Error(`The stream answered ${response.status}.`), { status: response.status });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return false;
+    const blocks = (rest + value).split(/\r?\n\r?\n/);
+    rest = blocks.pop();
+    for (const block of blocks) {
+      const event = parse(block);
+      if (event && seen(event)) return true;
+    }
+  }
+}
+
+function parse(block) {
+  const event = { type: "message", seq: 0, text: "" };
+  for (const line of block.split(/\r?\n/)) {
+    const at = line.indexOf(":");
+    const field = line.slice(0, at);
+    const value = line.slice(at + 1).replace(/^ /, "");
+    if (field === "event") event.type = value;
+    if (field === "id") event.seq = Number(value);
+    if (field === "data") event.text += value;
+  }
+  return event.text ? { type: event.type, seq: event.seq, data: JSON.parse(event.text) } : null;
+}
+
+/** A job's events so far, in a component; `tick` follows their number so that a drawing can be bounded in time. */
+export function useEvents(jobId, most = 20_000) {
+  const [events, setEvents] = useState([]);
+  useEffect(() => {
+    if (!jobId) return undefined;
+    setEvents([]);
+    let waiting = [];
+    const timer = setInterval(() => {
+      if (!waiting.length) return;
+      const fresh = waiting;
+      waiting = [];
+      setEvents((old) => [...old, ...fresh].slice(-most));
+    }, 250);
+    const stop = follow(jobId, (event) => waiting.push(event));
+    return () => { clearInterval(timer); stop(); };
+  }, [jobId]);
+  return events;
+}

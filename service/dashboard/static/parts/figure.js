@@ -1,0 +1,123 @@
+// The API's figures, whatever the problem: network, matrix, series, schedule.
+import { html } from "../lib/ui.js";
+import { number } from "../lib/format.js";
+import { colour } from "../lib/theme.js";
+import { Chart, Drawing } from "./chart.js";
+
+const KINDS = { network: NetworkMap, matrix: Matrix, series: Series, schedule: Schedule };
+
+/** One figure document of the API. */
+export function Figure({ of, level = 3 }) {
+  const Kind = KINDS[of.kind];
+  if (!Kind) return html`<p class="notice warn">This dashboard cannot draw a figure of kind ${of.kind}.</p>`;
+  return html`<${Kind} of=${of} level=${level} />`;
+}
+
+/** Several figures, two abreast where there is room. */
+export const Figures = ({ of, level }) => html`<div class="columns">${of.map((f) => html`<${Figure} key=${f.key} of=${f} level=${level} />`)}</div>`;
+
+function NetworkMap({ of, level }) {
+  const groups = [...new Set(of.nodes.map((n) => n.group ?? ""))];
+  const tiers = [...new Set(of.nodes.map((n) => n.tier ?? 0))].sort((a, b) => a - b);
+  const byTier = new Map(tiers.map((t) => [t, of.nodes.filter((n) => (n.tier ?? 0) === t)]));
+  const tallest = Math.max(...[...byTier.values()].map((l) => l.length));
+  const facts = (list) => list.map(([name, value, unit]) => `${name}: ${number(value)}${unit ? ` ${unit}` : ""}`).join("<br>");
+  const option = ({ base, text }) => ({
+    legend: { ...base.legend, show: groups.length > 1, data: groups },
+    tooltip: { ...base.tooltip, trigger: "item", formatter: ({ data, dataType }) => (dataType === "node"
+      ? `<b>${escapeHtml(data.title)}</b><br>${data.facts}` : `${escapeHtml(data.source)} → ${escapeHtml(data.target)}${data.note ? `<br>${escapeHtml(data.note)}` : ""}`) },
+    grid: { left: 20, right: 20, top: 44, bottom: 20 },
+    xAxis: { show: false, type: "value", min: -0.5, max: tiers.length - 0.5 },
+    yAxis: { show: false, type: "value", min: 0, max: 1, inverse: true },
+    series: [{
+      type: "graph", coordinateSystem: "cartesian2d", categories: groups.map((name) => ({ name })),
+      label: { show: of.nodes.length <= 60, position: "bottom", ...text, formatter: ({ data }) => data.title },
+      edgeSymbol: ["none", "arrow"], edgeSymbolSize: 8,
+      edgeLabel: { show: of.links.length <= 30, color: colour("--soft"), fontSize: 11, formatter: ({ data }) => data.note },
+      lineStyle: { color: colour("--line-strong"), width: 1.5, curveness: 0.06 },
+      data: of.nodes.map((n) => {
+        const tier = byTier.get(n.tier ?? 0);
+        return {
+          id: n.id, name: n.id, title: n.label || n.id, category: groups.indexOf(n.group ?? ""), symbolSize: of.nodes.length > 60 ? 9 : 26,
+          value: [tiers.indexOf(n.tier ?? 0), (tier.indexOf(n) + 0.5) / tier.length], facts: facts((n.facts || []).map(([a, b, c]) => [escapeHtml(a), b, c])),
+        };
+      }),
+      links: of.links.map((l) => ({ source: l.from, target: l.to, note: l.label || "" })),
+    }],
+  });
+  const height = Math.min(640, Math.max(280, 70 * tallest + 100));
+  const rows = of.nodes.map((n) => [n.label || n.id, n.group ?? "", (n.facts || []).map(([a, v, u]) => `${a} ${number(v)} ${u ?? ""}`).join("; ")]);
+  return html`<${Drawing} title=${of.title} caption=${of.caption} level=${level} table=${{ columns: ["Node", "Kind", "Facts"], rows }}>
+    <${Chart} option=${option} keys=${[of]} height=${height} label=${`${of.title}: ${of.nodes.length} nodes and ${of.links.length} links`} /><//>`;
+}
+
+const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+
+function Matrix({ of, level }) {
+  return html`<${Drawing} title=${of.title} caption=${of.caption} level=${level}>
+    <div class="scroll" tabindex="0" role="region" aria-label=${of.title}><table class="matrix">
+      <thead><tr><th>${of.unit || ""}</th>${of.columns.map((c) => html`<th scope="col">${c}</th>`)}</tr></thead>
+      <tbody>${of.rows.map((row, i) => html`<tr><th scope="row">${row}</th>${of.values[i].map((v) => html`<td>${v === null ? html`<span class="soft">·</span>` : number(v)}</td>`)}</tr>`)}</tbody>
+    </table></div><//>`;
+}
+
+function Series({ of, level }) {
+  const bands = of.bands || [];
+  const numeric = typeof of.x[0] === "number";
+  const option = ({ base, axis }) => ({
+    legend: { ...base.legend, data: [...of.lines.map((l) => l.name), ...bands.map((b) => b.name)] },
+    xAxis: { type: "category", data: of.x.map(String), name: of.x_title, nameLocation: "middle", nameGap: 28, boundaryGap: of.lines.some((l) => l.mark === "bar"), ...axis, splitLine: { show: false } },
+    yAxis: { type: "value", name: of.unit, scale: !of.lines.some((l) => l.mark === "bar" || l.mark === "area"), ...axis, axisLabel: { ...axis.axisLabel, formatter: (v) => number(v, 5) } },
+    grid: { ...base.grid, bottom: 32 },
+    dataZoom: of.x.length > 120 ? [{ type: "inside" }] : [],
+    series: [...bands.flatMap((band, i) => ribbon(band, i)), ...of.lines.map((line, i) => drawn(line, i, of.x.length))],
+  });
+  const columns = [of.x_title || "", ...of.lines.map((l) => l.name), ...bands.flatMap((b) => [`${b.name} from`, `${b.name} to`])];
+  const rows = of.x.map((x, i) => [numeric ? String(x) : x, ...of.lines.map((l) => l.values[i]), ...bands.flatMap((b) => [b.lower[i], b.upper[i]])]);
+  return html`<${Drawing} title=${of.title} caption=${of.caption} level=${level} table=${{ columns, rows }}>
+    <${Chart} option=${option} keys=${[of]} label=${`${of.title}${of.unit ? ` in ${of.unit}` : ""}`} /><//>`;
+}
+
+/** A band between two lines: an unseen line below, and an area of the difference stacked on it. */
+function ribbon(band, i) {
+  const lower = { type: "line", name: band.name, data: band.lower, stack: `band-${i}`, stackStrategy: "all", lineStyle: { opacity: 0 }, symbol: "none", tooltip: { show: false }, silent: true };
+  const width = band.upper.map((u, k) => (u === null || band.lower[k] === null ? null : u - band.lower[k]));
+  const shade = { color: colour("--series-8"), opacity: 0.18 + 0.14 * i };
+  return [lower, { ...lower, data: width, areaStyle: shade, itemStyle: shade }];
+}
+
+function drawn(line, i, length) {
+  const shared = { name: line.name, data: line.values, stack: line.stack || undefined };
+  if (line.mark === "bar") return { ...shared, type: "bar", barMaxWidth: 28 };
+  if (line.mark === "point") return { ...shared, type: "scatter", symbolSize: 7 };
+  const area = line.mark === "area" ? { areaStyle: { opacity: line.stack ? 0.75 : 0.25 }, lineStyle: { width: line.stack ? 0.5 : 2 } } : {};
+  return { ...shared, type: "line", symbol: length > 60 ? "none" : "circle", symbolSize: 4, lineStyle: { width: 2 }, ...area };
+}
+
+function Schedule({ of, level }) {
+  const groups = [...new Set(of.bars.map((b) => b.group ?? b.label))];
+  const option = ({ base, axis }) => ({
+    legend: { ...base.legend, data: groups },
+    tooltip: { ...base.tooltip, trigger: "item" },
+    grid: { ...base.grid, bottom: 32 },
+    xAxis: { type: "value", name: of.x_title, nameLocation: "middle", nameGap: 28, minInterval: 1, ...axis },
+    yAxis: { type: "category", data: of.rows, inverse: true, ...axis },
+    series: groups.map((group) => ({
+      type: "custom", name: group, encode: { x: [0, 1], y: 2 },
+      tooltip: { formatter: ({ data }) => `<b>${escapeHtml(data.bar.label)}</b><br>${number(data.bar.from)} – ${number(data.bar.to)}${data.bar.amount === null || data.bar.amount === undefined ? "" : `<br>${number(data.bar.amount)} ${escapeHtml(data.bar.unit || "")}`}` },
+      data: of.bars.filter((b) => (b.group ?? b.label) === group).map((bar) => ({ value: [bar.from, bar.to, of.rows.indexOf(bar.row)], bar })),
+      renderItem: (params, api) => {
+        const [x0, y] = api.coord([api.value(0), api.value(2)]);
+        const [x1] = api.coord([api.value(1), api.value(2)]);
+        const height = Math.min(30, api.size([0, 1])[1] * 0.7);
+        const width = Math.max(2, x1 - x0 - 1);
+        const bars = of.bars.filter((b) => (b.group ?? b.label) === group);
+        return { type: "rect", shape: { x: x0, y: y - height / 2, width, height, r: 3 }, style: { fill: api.visual("color") },
+          textContent: { style: { text: bars[params.dataIndex].label, fill: colour("--sheet"), fontSize: 11, fontWeight: 600, width: width - 6, overflow: "truncate" } }, textConfig: { position: "inside" } };
+      },
+    })),
+  });
+  const rows = of.bars.map((b) => [b.row, b.label, b.from, b.to, b.amount ?? null, b.unit ?? ""]);
+  return html`<${Drawing} title=${of.title} caption=${of.caption} level=${level} table=${{ columns: ["Resource", "What", "From", "To", "Amount", "Unit"], rows }}>
+    <${Chart} option=${option} keys=${[of]} height=${Math.max(200, 46 * of.rows.length + 110)} label=${`${of.title}: ${of.bars.length} bars on ${of.rows.length} rows`} /><//>`;
+}

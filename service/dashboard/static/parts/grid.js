@@ -1,0 +1,91 @@
+// Tables by AG Grid: quick with ten thousand rows, edited in place, filled from a spreadsheet by pasting.
+import { html, useEffect, useRef, useState, useCell } from "../lib/ui.js";
+import { theme } from "../lib/theme.js";
+import { number } from "../lib/format.js";
+
+let library = null;
+
+/** Load the grid's script and style sheet once. */
+function load() {
+  library ??= new Promise((resolve, reject) => {
+    const here = new URL("../vendor/", import.meta.url);
+    const sheet = Object.assign(document.createElement("link"), { rel: "stylesheet", href: new URL("ag-grid.css", here) });
+    const script = Object.assign(document.createElement("script"), { src: new URL("ag-grid.js", here) });
+    sheet.onload = () => document.head.append(script);
+    script.onload = () => resolve(globalThis.agGrid);
+    script.onerror = sheet.onerror = () => { library = null; reject(new Error("the table's files could not be loaded")); };
+    document.head.append(sheet);
+  });
+  return library;
+}
+
+/** A column of numbers: right-aligned, at sensible length. */
+export const numeric = (given) => ({
+  type: "rightAligned", valueFormatter: ({ value }) => (typeof value === "number" ? number(value, 6) : value ?? "–"), ...given,
+});
+
+/**
+ * A grid. `columns` are AG Grid column definitions, `rows` plain objects with a key `id`. With `onEdit(rows)` cells of
+ * editable columns can be typed into and pasted onto from a spreadsheet. `onOpen(row)` is called for Enter or a double click.
+ */
+export function Grid({ columns, rows, label, height = 380, onEdit, onOpen, onSelect, options = {} }) {
+  const ref = useRef(null);
+  const grid = useRef(null);
+  const latest = useRef({});
+  latest.current = { rows, columns, onEdit, onOpen, onSelect };
+  const look = useCell(theme);
+  const [failed, setFailed] = useState(null);
+  useEffect(() => {
+    let gone = false;
+    load().then((agGrid) => { if (!gone) grid.current = agGrid.createGrid(ref.current, settings(latest, label, options)); }).catch(setFailed);
+    return () => { gone = true; grid.current?.destroy(); grid.current = null; };
+  }, []);
+  useEffect(() => grid.current?.setGridOption("rowData", rows), [rows]);
+  useEffect(() => grid.current?.setGridOption("columnDefs", columns), [columns]);
+  if (failed) return html`<p class="notice bad" role="alert">The table could not be shown: ${failed.message}.</p>`;
+  const own = options.domLayout === "autoHeight" ? {} : { height: `${height}px` };
+  return html`<div class="grid ag-theme-quartz${look === "dark" ? "-dark" : ""}" style=${own} ref=${ref} aria-label=${label} role="group"
+    onPaste=${(event) => onEdit && paste(event, grid.current, latest.current)}></div>`;
+}
+
+function settings(latest, label, options) {
+  const { rows, columns } = latest.current;
+  return {
+    theme: "legacy", rowData: rows, columnDefs: columns, getRowId: ({ data }) => String(data.id), suppressColumnVirtualisation: columns.length < 20,
+    defaultColDef: { sortable: true, resizable: true, filter: true, minWidth: 90, flex: 1 }, animateRows: false, singleClickEdit: false,
+    stopEditingWhenCellsLoseFocus: true, undoRedoCellEditing: true, ensureDomOrder: true, enableCellTextSelection: true,
+    onCellValueChanged: () => latest.current.onEdit?.(latest.current.rows.map((row) => ({ ...row }))),
+    onRowDoubleClicked: ({ data }) => latest.current.onOpen?.(data),
+    onCellKeyDown: ({ event, data, colDef }) => { if (event.key === "Enter" && !colDef.editable) latest.current.onOpen?.(data); },
+    onSelectionChanged: ({ api }) => latest.current.onSelect?.(api.getSelectedRows()),
+    ...options,
+  };
+}
+
+/** Cells copied from a spreadsheet, laid from the focused cell to the right and down over editable columns. */
+function paste(event, api, { rows, onEdit }) {
+  const focus = api?.getFocusedCell();
+  const text = event.clipboardData.getData("text/plain");
+  if (!focus || !text || api.getEditingCells().length) return;
+  event.preventDefault();
+  const columns = api.getAllDisplayedColumns();
+  const first = columns.indexOf(focus.column);
+  const changed = new Map();
+  text.replace(/\r?\n$/, "").split(/\r?\n/).forEach((line, down) => {
+    const node = api.getDisplayedRowAtIndex(focus.rowIndex + down);
+    if (!node) return;
+    const row = { ...node.data };
+    line.split("\t").forEach((cellText, right) => {
+      const definition = columns[first + right]?.getColDef();
+      if (definition?.editable) row[definition.field] = definition.cellDataType === "number" ? toNumber(cellText) : cellText;
+    });
+    changed.set(row.id, row);
+  });
+  onEdit(rows.map((row) => changed.get(row.id) || { ...row }));
+}
+
+/** A number as spreadsheets write it ("1,234.5"); the text itself where it is none, for the API to refuse by name. */
+export function toNumber(text) {
+  const plain = String(text).trim().replace(/,(?=\d{3}\b)/g, "").replace("−", "-");
+  return plain !== "" && Number.isFinite(Number(plain)) ? Number(plain) : text;
+}
