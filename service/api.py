@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from service.dashboard.endpoints import router as dashboard
 from service.decisions.endpoints import recommend_router
 from service.decisions.endpoints import router as recommendations
+from service.deployments.endpoints import router as aliases
 from service.evaluations.endpoints import router as evaluations
 from service.instances.endpoints import router as instances
 from service.jobs.endpoints import router as jobs
@@ -23,6 +24,7 @@ from service.system.pages import router as pages
 
 def include_routers(app: FastAPI, settings: Settings) -> None:
     """Include every room's router under the body limit of its kind."""
-    for router in (problems, solvers, instances, jobs, policies, recommendations, evaluations, status, health, pages, dashboard):
+    rooms = (problems, solvers, instances, jobs, policies, aliases, recommendations, evaluations)
+    for router in (*rooms, status, health, pages, dashboard):
         app.include_router(router, max_body_size=settings.max_body_bytes)
     app.include_router(recommend_router, max_body_size=settings.max_batch_bytes)

@@ -20,12 +20,11 @@ from starlette.concurrency import run_in_threadpool
 
 from service.db.session import Database
 from service.errors import ApiError
-from service.ids import NAME_PATTERN
+from service.ids import NAME_PATTERN, REF_PATTERN
 from service.keys.service import LOCAL, Caller, identify
 from service.settings import Settings
 
 CURSOR_PATTERN = r"^[a-z0-9][A-Za-z0-9_-]{0,62}$"
-REF_PATTERN = r"^([a-z]{3}_[0-9A-HJKMNP-TV-Z]{26}|[a-z0-9][a-z0-9_-]{0,62}(:[1-9][0-9]{0,8})?)$"
 
 
 def settings_of(request: Request) -> Settings:
@@ -185,7 +184,11 @@ InstanceId = Annotated[str, id_path("ins", "instance")]
 JobId = Annotated[str, id_path("job", "job")]
 RecommendationId = Annotated[str, id_path("rec", "recommendation")]
 EvaluationId = Annotated[str, id_path("evl", "evaluation")]
-Name = Annotated[str, Path(pattern=NAME_PATTERN)]
+PolicyName = Annotated[str, Path(pattern=NAME_PATTERN, description="The policy's name.", examples=["north-stores"])]
+AliasName = Annotated[
+    str, Path(pattern=NAME_PATTERN, description="What a version is in use for.", examples=["production"])
+]
 PolicyRef = Annotated[
-    str, Path(pattern=REF_PATTERN, description="A policy: its id, its `name` (newest version) or `name:3`.")
+    str,
+    Path(pattern=REF_PATTERN, description="A policy: its id, its `name` (newest version), `name:3` or `name@alias`."),
 ]

@@ -8,10 +8,14 @@ import threading
 import time
 from typing import Literal
 
-Prefix = Literal["ins", "job", "pol", "evl", "rec", "scn", "key", "out", "idm", "wrk", "req"]
+Prefix = Literal["ins", "job", "pol", "evl", "rec", "scn", "acc", "als", "key", "out", "idm", "wrk", "req"]
 
 ID_PATTERN = r"^[a-z]{3}_[0-9A-HJKMNP-TV-Z]{26}$"
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+REF_PATTERN = (
+    r"^([a-z]{3}_[0-9A-HJKMNP-TV-Z]{26}|[a-z0-9][a-z0-9_-]{0,62}(:[1-9][0-9]{0,8}|@[a-z0-9][a-z0-9_-]{0,62})?)$"
+)
+"""A policy: its id, its name (the newest version), `name:3` or `name@alias`."""
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32
 _RANDOM_BITS = 80

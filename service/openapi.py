@@ -33,6 +33,7 @@ TAGS = [
     {"name": "instances", "description": "A planner's data, stored once per content."},
     {"name": "jobs", "description": "Work that takes time: train, evaluate, solve."},
     {"name": "policies", "description": "Trained policies, their cards and certificates."},
+    {"name": "aliases", "description": "Which version of a policy is in use for what."},
     {"name": "recommendations", "description": "Decisions asked for, and what the planner did with them."},
     {"name": "evaluations", "description": "Policies compared on common random numbers."},
     {"name": "service", "description": "Health, limits, queue, metrics, problem types."},
@@ -163,6 +164,8 @@ def _statuses(path: str, method: str, operation: dict[str, Any]) -> Iterator[int
         yield from (400, 408, 413, 415)
     if method != "get":
         yield 409
+    if any(parameter["name"].lower() == "if-match" for parameter in parameters):
+        yield from (412, 428)
 
 
 def _instances() -> dict[str, Any]:

@@ -122,6 +122,20 @@ class PolicyRow(Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
+class AliasRow(Base):
+    """What one version of a policy's name is in use for; `etag` changes with every change of the row."""
+
+    __tablename__ = "aliases"
+
+    policy_name: Mapped[str] = mapped_column(Word, primary_key=True)
+    alias: Mapped[str] = mapped_column(Word, primary_key=True)
+    policy_id: Mapped[str] = mapped_column(Id, ForeignKey("policies.id"), index=True)
+    etag: Mapped[str] = mapped_column(Id)
+    note: Mapped[str | None] = mapped_column(Text)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_by: Mapped[str] = mapped_column(String(100))
+
+
 class EvaluationRow(Base):
     """Policies compared on one instance; `paths` are the quantile paths for plots."""
 
@@ -224,10 +238,10 @@ class RecommendationRow(Base):
     """The audit trail of one recommendation and what the planner did with it."""
 
     __tablename__ = "recommendations"
-    __table_args__ = (Index(None, "created_at", "id"),)
+    __table_args__ = (Index(None, "created_at", "id"), Index(None, "policy_id", "id"))
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    policy_id: Mapped[str] = mapped_column(Id, ForeignKey("policies.id"), index=True)
+    policy_id: Mapped[str] = mapped_column(Id, ForeignKey("policies.id"))
     request: Mapped[dict[str, Any]]
     response: Mapped[dict[str, Any]]
     states: Mapped[int]

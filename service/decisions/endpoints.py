@@ -34,7 +34,7 @@ from service.deps import (
     newest_first,
 )
 from service.idempotency import TheOnce
-from service.ids import ID_PATTERN
+from service.ids import ID_PATTERN, REF_PATTERN
 from service.negotiation import choose
 from service.policies import service as policies
 from service.requests import StrictRoute
@@ -106,20 +106,25 @@ def list_recommendations(
     page: ThePage,
     caller: MayRead,
     policy_id: Annotated[str | None, Query(pattern=ID_PATTERN, description="Only by this policy version.")] = None,
+    policy: Annotated[
+        str | None,
+        Query(pattern=REF_PATTERN, description="Only by this policy: a bare name means every version of it."),
+    ] = None,
     outcome: Annotated[
-        Literal["accepted", "overridden", "rejected", "none"] | None,
-        Query(description="`none`: those the planner has not judged yet."),
+        Literal["pending", "accepted", "overridden", "rejected", "none"] | None,
+        Query(description="`pending` (or `none`): those the planner has not judged yet."),
     ] = None,
 ) -> dict[str, Any]:
     """The audit trail, newest first."""
-    rows, cursor = newest_first(session, repository.matching(policy_id, outcome), RecommendationRow, page)
-    return {"items": [service.summary(row) for row in rows], "next_cursor": cursor}
+    query = repository.matching(policy_id, policy, outcome)
+    rows, cursor = newest_first(session, query, RecommendationRow, page)
+    return {"items": service.summaries(session, rows), "next_cursor": cursor}
 
 
 @router.get("/{recommendation_id}", response_model=RecommendationView)
 def get_recommendation(recommendation_id: RecommendationId, session: Reading, caller: MayRead) -> Response:
     """One recommendation: what was asked, what was answered, what the planner did."""
-    return Response(service.full(service.get(session, recommendation_id)), media_type="application/json")
+    return Response(service.full(session, service.get(session, recommendation_id)), media_type="application/json")
 
 
 @router.put("/{recommendation_id}/outcome", response_model=RecommendationSummary)
@@ -127,4 +132,4 @@ def put_outcome(
     recommendation_id: RecommendationId, body: OutcomeBody, session: Writing, caller: MayPlan
 ) -> dict[str, Any]:
     """Say what the planner did: accepted, overridden (with their own numbers) or rejected."""
-    return service.summary(service.record_outcome(session, recommendation_id, body, caller.owner))
+    return service.summary(session, service.record_outcome(session, recommendation_id, body, caller.owner))

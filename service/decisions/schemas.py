@@ -126,11 +126,21 @@ class Outcome(BaseModel):
     at: datetime
 
 
+class Answerer(BaseModel):
+    """The policy version that answered, in a list."""
+
+    id: str
+    name: str
+    version: int
+    problem: str
+
+
 class RecommendationSummary(BaseModel):
     """A recommendation in a list."""
 
     id: str
     policy_id: str
+    policy: Answerer
     states: int = Field(description="Number of states decided for.")
     created_at: datetime
     outcome: Outcome | None

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -133,21 +133,32 @@ def record_outcome(session: Session, recommendation_id: str, body: OutcomeBody, 
     return row
 
 
-def summary(row: RecommendationRow) -> dict[str, Any]:
-    """What a list shows of a recommendation."""
+def summaries(session: Session, rows: Sequence[RecommendationRow]) -> list[dict[str, Any]]:
+    """What a list shows of recommendations."""
+    policies = repository.policies_of(session, rows)
+    return [_summary(row, policies[row.policy_id]) for row in rows]
+
+
+def summary(session: Session, row: RecommendationRow) -> dict[str, Any]:
+    """What a list shows of one recommendation."""
+    return summaries(session, [row])[0]
+
+
+def _summary(row: RecommendationRow, policy: dict[str, Any]) -> dict[str, Any]:
     outcome = {**row.outcome, "at": row.outcome_at} if row.outcome is not None else None
     return {
         "id": row.id,
         "policy_id": row.policy_id,
+        "policy": policy,
         "states": row.states,
         "created_at": row.created_at,
         "outcome": outcome,
     }
 
 
-def full(row: RecommendationRow) -> bytes:
+def full(session: Session, row: RecommendationRow) -> bytes:
     """A recommendation as JSON, its documents spliced in as they are kept."""
-    head = json.dumps(summary(row), default=_time, ensure_ascii=False)
+    head = json.dumps(summary(session, row), default=_time, ensure_ascii=False)
     request, response = documents(row)
     return head[:-1].encode() + b', "request": ' + request + b', "response": ' + response + b"}"
 

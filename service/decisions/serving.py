@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from service.db.session import Database
 from service.errors import ApiError
 from service.metrics import Metrics
-from service.policies.repository import newest_keys
+from service.policies.repository import likely_keys
 from service.settings import Settings
 from service.storage import Storage
 
@@ -71,7 +71,7 @@ class ServedPolicies:
             self._metrics.policies_held.set(len(self._held))
 
     def warm_up(self, database: Database) -> None:
-        """Make the newest policies ready in the background, so the first recommendation does not wait for torch."""
+        """Make the policies in use ready in the background, so the first recommendation does not wait for torch."""
         self._warming = threading.Thread(target=self._warm, args=(database,), name="warm-up", daemon=True)
         self._warming.start()
 
@@ -84,7 +84,7 @@ class ServedPolicies:
     def _warm(self, database: Database) -> None:
         try:
             with database.read() as session:
-                keys = newest_keys(session, min(_WARMED, self._settings.policy_cache))
+                keys = likely_keys(session, min(_WARMED, self._settings.policy_cache))
             for key in keys:
                 if self._closed.is_set():
                     return

@@ -9,12 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from service.db.rows import JobEventRow, JobRow
-from service.ids import ID_PATTERN, NAME_PATTERN
+from service.ids import ID_PATTERN, NAME_PATTERN, REF_PATTERN
 from service.jobs.states import EventType, Kind, State
 
 MAX_SEED = 2**31 - 1
 MAX_SCENARIOS = 65_536
-REF_PATTERN = r"^([a-z]{3}_[0-9A-HJKMNP-TV-Z]{26}|[a-z0-9][a-z0-9_-]{0,62}(:[1-9][0-9]{0,8})?)$"
 
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
 
@@ -48,7 +47,10 @@ Duration = Annotated[
     Field(max_length=40, examples=["PT10M"], json_schema_extra={"format": "duration"}),
     AfterValidator(_is_duration),
 ]
-Ref = Annotated[str, Field(pattern=REF_PATTERN, description="A policy: its id, its `name` (newest) or `name:3`.")]
+Ref = Annotated[
+    str,
+    Field(pattern=REF_PATTERN, description="A policy: its id, its `name` (newest version), `name:3` or `name@alias`."),
+]
 
 
 class _Body(BaseModel):

@@ -24,6 +24,7 @@ NameFilter = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only
 ProblemFilter = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only policies for this problem.")]
 SolverFilter = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only policies by this solver.")]
 InstanceFilter = Annotated[str | None, Query(pattern=ID_PATTERN, description="Only policies for this instance.")]
+InUseFilter = Annotated[bool | None, Query(description="Only versions that an alias names, or only the others.")]
 
 
 @router.get("", response_model=Collection[PolicySummary])
@@ -35,11 +36,12 @@ def list_policies(
     problem: ProblemFilter = None,
     solver: SolverFilter = None,
     instance_id: InstanceFilter = None,
+    in_use: InUseFilter = None,
 ) -> dict[str, Any]:
     """The policies, newest first; every version of a name is one."""
-    query = repository.matching(name, problem, instance_id, solver)
+    query = repository.matching(name, problem, instance_id, solver, in_use)
     rows, cursor = newest_first(session, query, PolicyRow, page)
-    return {"items": [service.summary(row) for row in rows], "next_cursor": cursor}
+    return {"items": service.summaries(session, rows), "next_cursor": cursor}
 
 
 @router.get("/{ref}", response_model=PolicyCard)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, exists, select
+from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session, defer
 
-from service.db.rows import InstanceRow, JobRow, PolicyRow, RecommendationRow
+from service.db.rows import AliasRow, InstanceRow, JobRow, PolicyRow, RecommendationRow
 from service.ids import is_id
 
 
@@ -23,14 +24,30 @@ class PolicyKey:
 
 
 def _named(query: Any, ref: str) -> Any:
-    """The query narrowed to what `ref` (an id, a name, or name:version) means."""
+    """The query narrowed to what `ref` (an id, a name, name:version or name@alias) means."""
     if is_id(ref):
         return query.where(PolicyRow.id == ref)
+    name, _, alias = ref.partition("@")
+    if alias:
+        return query.where(PolicyRow.id == _aliased(name, alias))
     name, _, version = ref.partition(":")
     query = query.where(PolicyRow.name == name)
     if version:
         return query.where(PolicyRow.version == int(version))
     return query.order_by(PolicyRow.version.desc()).limit(1)
+
+
+def _aliased(name: str, alias: str) -> Any:
+    """The id of the version an alias names, as a subquery."""
+    wanted = (AliasRow.policy_name == name, AliasRow.alias == alias)
+    return select(AliasRow.policy_id).where(*wanted).scalar_subquery()
+
+
+def ids_meant(ref: str) -> Select[Any]:
+    """The ids of all versions a reference may mean: a bare name means every version of it."""
+    if is_id(ref) or ":" in ref or "@" in ref:
+        return select(PolicyRow.id).where(PolicyRow.id == _named(select(PolicyRow.id), ref).scalar_subquery())
+    return select(PolicyRow.id).where(PolicyRow.name == ref)
 
 
 def by_ref(session: Session, ref: str) -> PolicyRow | None:
@@ -46,20 +63,51 @@ def key_by_ref(session: Session, ref: str) -> PolicyKey | None:
     return PolicyKey(*tuple(found)) if found is not None else None
 
 
-def newest_keys(session: Session, limit: int) -> list[PolicyKey]:
-    """The keys of the newest policies."""
+def likely_keys(session: Session, limit: int) -> list[PolicyKey]:
+    """The keys of the policies most likely asked: those in use, then the newest."""
     columns = select(PolicyRow.id, PolicyRow.name, PolicyRow.version, PolicyRow.artifact_digest)
-    return [PolicyKey(*tuple(found)) for found in session.execute(columns.order_by(PolicyRow.id.desc()).limit(limit))]
+    ranked = columns.order_by(_in_use().desc(), PolicyRow.id.desc()).limit(limit)
+    return [PolicyKey(*tuple(found)) for found in session.execute(ranked)]
 
 
-def matching(name: str | None, problem: str | None, instance_id: str | None, solver: str | None) -> Select[Any]:
-    """The query for policies of a name, a problem, an instance or a solver; cards are left in the database."""
+def _in_use() -> Any:
+    """Whether some alias names the policy."""
+    return exists().where(AliasRow.policy_id == PolicyRow.id)
+
+
+def matching(
+    name: str | None, problem: str | None, instance_id: str | None, solver: str | None, in_use: bool | None = None
+) -> Select[Any]:
+    """The query for policies of a name, a problem, an instance, a solver, in use or not; cards stay in the database."""
     query = select(PolicyRow).options(defer(PolicyRow.card))
+    if in_use is not None:
+        query = query.where(_in_use() if in_use else ~_in_use())
     wanted = ((PolicyRow.name, name), (PolicyRow.problem, problem), (PolicyRow.instance_id, instance_id))
     for column, value in (*wanted, (PolicyRow.solver, solver)):
         if value is not None:
             query = query.where(column == value)
     return query
+
+
+def aliases_of(session: Session, policy_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Policy id → the aliases that name it, in their order."""
+    found: dict[str, list[str]] = {policy_id: [] for policy_id in policy_ids}
+    columns = select(AliasRow.policy_id, AliasRow.alias).where(AliasRow.policy_id.in_(policy_ids))
+    for policy_id, alias in session.execute(columns.order_by(AliasRow.alias)):
+        found[policy_id].append(alias)
+    return found
+
+
+def last_asked(session: Session, policy_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Policy id → its latest recommendation: id, time and outcome."""
+    newest = select(func.max(RecommendationRow.id)).where(RecommendationRow.policy_id == PolicyRow.id)
+    latest = select(newest.scalar_subquery()).where(PolicyRow.id.in_(policy_ids))
+    row = RecommendationRow
+    columns = select(row.policy_id, row.id, row.created_at, row.outcome).where(row.id.in_(latest))
+    return {
+        policy_id: {"id": found, "created_at": at, "outcome": (outcome or {}).get("outcome", "pending")}
+        for policy_id, found, at, outcome in session.execute(columns)
+    }
 
 
 def instance_name(session: Session, instance_id: str) -> dict[str, str]:
@@ -72,5 +120,9 @@ def instance_name(session: Session, instance_id: str) -> dict[str, str]:
 def used_by(session: Session, policy_id: str) -> list[str]:
     """What kinds of record need the policy."""
     unfinished = JobRow.finished_at.is_(None) & (JobRow.warm_start == policy_id)
-    kinds = {"recommendations": RecommendationRow.policy_id == policy_id, "an unfinished job": unfinished}
+    kinds = {
+        "recommendations": RecommendationRow.policy_id == policy_id,
+        "aliases": AliasRow.policy_id == policy_id,
+        "an unfinished job": unfinished,
+    }
     return [kind for kind, condition in kinds.items() if session.scalar(select(exists().where(condition)))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +19,14 @@ STATE_BODY: dict[str, Any] = {
     },
 }
 """What `POST /v1/policies/{ref}/state` takes."""
+
+
+class LastRecommendation(BaseModel):
+    """When a policy was last asked, and what became of its answer."""
+
+    id: str
+    created_at: datetime
+    outcome: Literal["pending", "accepted", "overridden", "rejected"]
 
 
 class PolicySummary(BaseModel):
@@ -37,6 +45,8 @@ class PolicySummary(BaseModel):
         description="False where a classical rule is surely cheaper, or training was stopped before the comparison."
     )
     created_at: datetime
+    aliases: list[str] = Field(description="What this version is in use for: the aliases that name it.")
+    last_recommendation: LastRecommendation | None = Field(description="The latest one this version answered.")
 
 
 class InstanceName(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -12,7 +13,8 @@ from service.policies import repository
 from service.policies.repository import PolicyKey
 from service.policies.schemas import PolicySummary
 
-_SHOWN = tuple(PolicySummary.model_fields)
+_OF_OTHERS = ("aliases", "last_recommendation")
+_SHOWN = tuple(name for name in PolicySummary.model_fields if name not in _OF_OTHERS)
 
 
 def get(session: Session, ref: str) -> PolicyRow:
@@ -31,14 +33,21 @@ def get_key(session: Session, ref: str) -> PolicyKey:
     return key
 
 
-def summary(row: PolicyRow) -> dict[str, Any]:
-    """What a list shows of a policy."""
-    return {name: getattr(row, name) for name in _SHOWN}
+def summaries(session: Session, rows: Sequence[PolicyRow]) -> list[dict[str, Any]]:
+    """What a list shows of policies."""
+    ids = [row.id for row in rows]
+    aliases, asked = repository.aliases_of(session, ids), repository.last_asked(session, ids)
+    return [
+        {name: getattr(row, name) for name in _SHOWN}
+        | {"aliases": aliases[row.id], "last_recommendation": asked.get(row.id)}
+        for row in rows
+    ]
 
 
 def card(session: Session, row: PolicyRow) -> dict[str, Any]:
     """A policy's card: what training recorded, under what the row says for certain."""
-    return {**row.card, **summary(row), "instance": repository.instance_name(session, row.instance_id)}
+    (summary,) = summaries(session, [row])
+    return {**row.card, **summary, "instance": repository.instance_name(session, row.instance_id)}
 
 
 def delete(session: Session, ref: str) -> str:

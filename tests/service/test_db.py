@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, select, text
+from sqlalchemy import MetaData, inspect, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from service.db import migrate
-from service.db.rows import Base, InstanceRow, JobEventRow, JobRow, PolicyRow
+from service.db.rows import Base, InstanceRow, JobEventRow, JobRow, PolicyRow, RecommendationRow
 from service.db.session import Database
 from service.ids import new_id
 
@@ -27,6 +27,31 @@ def job_row(instance_id: str, **changes: object) -> JobRow:
     given = {"id": new_id("job"), "kind": "train", "state": "queued", "instance_id": instance_id, "config": {}}
     given |= {"seed": 1, "request": {}, "time_limit_seconds": 60.0, "max_attempts": 2}
     return JobRow(**(given | changes))
+
+
+def _store_as_of_0002(database: Database) -> dict[str, str]:
+    """One row of each kind, written into the tables as they are; table → id."""
+    ids = {"instances": "ins", "policies": "pol", "evaluations": "evl", "recommendations": "rec", "jobs": "job"}
+    kept = {table: new_id(prefix) for table, prefix in ids.items()}  # type: ignore[arg-type]
+    own = {"created_at": datetime(2026, 1, 2, tzinfo=UTC), "instance_id": kept["instances"]}
+    given: dict[str, dict[str, object]] = {
+        "instances": {"digest": "sha256:0", "problem": "p", "name": "n", "body": {}},
+        "policies": {"name": "a", "version": 1, "problem": "p", "solver": "s", "family": "f", "artifact_digest": "d"},
+        "evaluations": {"body": {}, "paths": {}},
+        "recommendations": {"policy_id": kept["policies"], "request": {}, "response": {}, "states": 1},
+        "jobs": {"kind": "train", "state": "queued", "config": {}, "seed": 1, "request": {}, "attempt": 0},
+    }
+    given["policies"] |= {"card": {}, "recommended_for_use": True}
+    given["jobs"] |= {"time_limit_seconds": 60.0, "max_attempts": 2, "lost_workers": 0}
+    given["jobs"] |= {"elapsed_seconds": 0.0, "event_seq": 0}
+    tables = MetaData()
+    tables.reflect(database.engine)
+    with database.write() as session:
+        for name, values in given.items():
+            table = tables.tables[name]
+            row = {"id": kept[name], **own, **values}
+            session.execute(table.insert().values({key: row[key] for key in row if key in table.columns}))
+    return kept
 
 
 class TestMigrations:
@@ -61,6 +86,19 @@ class TestMigrations:
         migrate.downgrade(database, "base")
         assert migrate.current(database) is None
         assert inspect(database.engine).get_table_names() == ["alembic_version"]
+
+    def test_what_a_release_stored_outlives_every_later_revision(self, empty_database: Database) -> None:
+        """Rows as revision 0002 has them go up to the present and down again."""
+        migrate.upgrade(empty_database, "0002")
+        kept = _store_as_of_0002(empty_database)
+        migrate.upgrade(empty_database)
+        with empty_database.read() as session:
+            assert session.get_one(RecommendationRow, kept["recommendations"]).policy_id == kept["policies"]
+            assert session.get_one(JobRow, kept["jobs"]).also_instance_ids == []
+        migrate.downgrade(empty_database, "0002")
+        with empty_database.read() as session:
+            for table, name in kept.items():
+                assert session.scalar(text(f"SELECT id FROM {table}")) == name
 
     def test_a_database_that_is_behind_is_refused(self, empty_database: Database) -> None:
         with pytest.raises(migrate.SchemaMismatch, match="herenow db upgrade"):

@@ -1,0 +1,1 @@
+"""Deployments: which version of a policy is in use for what."""
