@@ -1,4 +1,4 @@
-"""The dashboard's files, read once: what is served is a look-up in a table, so no path from a request meets the disk."""
+"""The dashboard's files, read once: serving one is a look-up in a table, so no path from a request meets the disk."""
 
 from __future__ import annotations
 
