@@ -241,6 +241,9 @@ class Problem:
     values: Callable[..., Values[Any, Any]] | None = None  # (instance, simulator, size) → the critics of its states
     finite: Face | None = None  # a `models.finite.Finite`: every state in a table
     weakly_coupled: Face | None = None  # a `models.weakly_coupled.WeaklyCoupled`: parts that share priced resources
+    full_stages: Face | None = (
+        None  # a `models.full_stages.FullStages`: how a stage whose end is planned is carried out
+    )
     targets: Callable[..., Targets] | None = None  # (instance, simulator) → where its stages may be asked to end
     units: Mapping[str, str] = field(default_factory=dict)
 

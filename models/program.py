@@ -74,6 +74,7 @@ class Program(ABC):
     num_stages: int  # horizon T
     cycle: int = 0  # past the horizon the last `cycle` stages come again and again; 0: the process ends there
     relaxes: Sequence[str] = ()  # what the stages allow that the simulator does not, in words; () if they agree exactly
+    approximates: str | None = None  # what the stages know only roughly, so that their costs bound nothing; None: none
 
     @abstractmethod
     def stage(self, stage: int) -> LinearProgram:

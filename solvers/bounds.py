@@ -25,6 +25,7 @@ from pydantic import Field
 from models.core import Instance, Problem, Traits
 from models.lazy import torch
 from solvers.core import Callbacks, Config, InnerSolveError, Solver, SolveResult
+from solvers.full_stages import InFull
 
 if TYPE_CHECKING:
     from models.dynamics import Simulator
@@ -89,6 +90,11 @@ class HindsightValues:
     values: Vector  # (scenario,) lower bound on the reported cost of any decisions [money]
 
 
+def bounds_nothing(approximates: str) -> str:
+    """Why programs that know something only roughly give no bound."""
+    return f"the stage programs know only roughly {approximates}: their cost bounds no policy's"
+
+
 class Hindsight:
     """The whole horizon as one hot program, solved for scenario after scenario with its noise known.
 
@@ -105,10 +111,15 @@ class Hindsight:
         mip_gap: float = 1e-6,
         seconds_per_scenario: float | None = None,
     ) -> None:
+        """Raises:
+        InnerSolveError: the programs are approximate, so that they bound nothing.
+        """
         from solvers.highs import HotProgram
 
         started = time.perf_counter()
         self.face = _program(problem, instance)
+        if self.face.approximates is not None:
+            raise InnerSolveError(bounds_nothing(self.face.approximates))
         self.chained = self.face.horizon(reported_weights(simulator))
         program = self.chained.program if whole_numbers else self.chained.program.relaxed()
         self.hot = HotProgram(program, mip_gap=mip_gap)
@@ -286,6 +297,7 @@ def replay(
     x: Vector,
     state: Any,
     noise: Any,
+    in_full: InFull | None = None,
 ) -> Replay:
     """Carry out planned columns (batch, n) of a chained program in the simulator.
 
@@ -301,6 +313,7 @@ def replay(
     with torch.no_grad():
         for stage in range(simulator.num_stages):
             planned = face.decision(chained.columns_of(x, stage), stage)
+            planned = planned if in_full is None else in_full(state, planned, stage)
             try:
                 check_feasible(simulator, state, planned, stage)
             except InfeasibleDecision:
@@ -351,6 +364,7 @@ def deterministic(
         "kind": "deterministic",
         "noise": "mean",
         "relaxes": list(face.relaxes),
+        "approximates": face.approximates,
         "program": _size(chained),
         "build_seconds": round(built, 6),
         "solver": hot.tally.document(),
@@ -359,7 +373,7 @@ def deterministic(
         document["explanation"] = _NO_PLAN[found.status]
         document["conflict"] = hot.conflict()
         return SolveResult(found.status, document)
-    done = replay(simulator, face, chained, hot.columns()[None], state, noise)
+    done = replay(simulator, face, chained, hot.columns()[None], state, noise, InFull(problem, instance))
     document |= {
         # Every stage counts in the plan; only reported ones in the figure that compares with policies.
         "planned_cost": found.value,

@@ -17,6 +17,7 @@ from models.core import Instance, Problem
 from models.dynamics import Policy, Simulator, Stage
 from solvers.core import WeightsDoNotFit
 from solvers.cuts import Cuts
+from solvers.full_stages import InFull
 from solvers.sddp import nodes_of
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class CutPolicy(Policy[Any, Any]):
         self.problem, self.instance = problem, instance
         self._lock = threading.Lock()
         self._ready: _Programs | None = None
+        self._in_full = InFull(problem, instance)
         # Kept out of the module tree: the dynamics are not weights.
         self._simulators: dict[torch.dtype, Simulator[Any, Any, Any, Any]] = {}
 
@@ -78,7 +80,7 @@ class CutPolicy(Policy[Any, Any]):
         columns, duals = (np.stack(part) for part in zip(*solved, strict=True))
         decision = programs.face.priced(programs.face.decision(columns, int(stages[0])), duals, int(stages[0]))
         like = next(iter(vars(state).values()))
-        return decision.to(like.device).to(like.dtype)
+        return self._in_full(state, decision, stage).to(like.device).to(like.dtype)
 
     def forward(self, state: Any, stage: Stage) -> Any:
         like = next(iter(vars(state).values()))
@@ -88,6 +90,7 @@ class CutPolicy(Policy[Any, Any]):
         counts = torch.bincount(self.stages).tolist() if len(self.stages) else []
         return {
             "bound": float(self.bound) if torch.isfinite(self.bound) else None,
+            "approximates": self._approximates(),
             "cuts": len(self.stages),
             "cuts_by_stage": counts,
             "multi_cut": bool(self.multi_cut),
@@ -127,6 +130,11 @@ class CutPolicy(Policy[Any, Any]):
         if self._ready is None:
             self._ready = _Programs(self.problem, self.instance, self.state_dict())
         return self._ready
+
+    def _approximates(self) -> str | None:
+        """What the programs know only roughly: then the bound is one of their cost, not of the policy's."""
+        assert self.problem.program is not None
+        return self.problem.program(self.instance).approximates
 
     def _dynamics(self, dtype: torch.dtype) -> Simulator[Any, Any, Any, Any]:
         """The dynamics in the state's precision."""

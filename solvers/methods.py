@@ -6,7 +6,7 @@ from functools import partial
 
 from models.core import BoundMethod, Problem
 from solvers.lagrangian import LAGRANGIAN, lagrangian_bound
-from solvers.sddp import SDDP, cut_bound, uncountable
+from solvers.sddp import SDDP, cut_bound, no_bound
 from solvers.value_iteration import VALUE_ITERATION, optimum
 
 
@@ -40,7 +40,7 @@ def bound_methods(problem: Problem) -> tuple[BoundMethod, ...]:
                 SDDP.name,
                 "Cuts of the cost to go",
                 partial(cut_bound, problem),
-                partial(uncountable, problem),
+                partial(no_bound, problem),
                 source=SDDP.source,
             )
         )

@@ -18,6 +18,7 @@ from models.core import Instance, Problem
 from models.dynamics import Policy, Simulator, Stage
 from models.program import NoProgram
 from solvers.core import InnerSolveError
+from solvers.full_stages import InFull
 
 if TYPE_CHECKING:
     from models.program import LinearProgram, Program, ScenarioTree, Vector
@@ -320,6 +321,7 @@ class RollingPolicy(Policy[Any, Any]):
         self.name = config.policy_name
         self._lock = threading.Lock()
         self._planner: Planner | None = None
+        self._in_full = InFull(problem, instance)
         self._last: tuple[int, list[Plan]] | None = None  # the stage of the last plans, if all rows were at one
         # Kept out of the module tree: the dynamics are not weights.
         self._simulators: dict[torch.dtype, Simulator[Any, Any, Any, Any]] = {}
@@ -342,7 +344,7 @@ class RollingPolicy(Policy[Any, Any]):
         if len(duals) == len(plans):
             decision = planner.face.priced(decision, np.stack(duals)[order], int(stages[0]))
         like = next(iter(vars(state).values()))
-        return decision.to(like.device).to(like.dtype)
+        return self._in_full(state, decision, stage).to(like.device).to(like.dtype)
 
     def forward(self, state: Any, stage: Stage) -> Any:
         like = next(iter(vars(state).values()))

@@ -126,7 +126,8 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
     policy.load_state_dict(pack(run.kept(), run.state.scale, *facts))
     stages = run.simulator.num_stages
     certain = None
-    if request.config.risk_weight == 0 and run.reported and math.isfinite(bound):
+    exact = request.problem.program is not None and request.problem.program(request.instance).approximates is None
+    if request.config.risk_weight == 0 and run.reported and exact and math.isfinite(bound):
         certain = BoundValue(bound / stages, 0.0, {"iterations": run.state.iteration, "solver": NAME})
     return TrainResult(
         policy.eval(), NAME, run.state.curve, run.state.iteration, run.state.seconds, stopped_by, bound=certain
@@ -159,6 +160,17 @@ def uncountable(problem: Problem, instance: Instance) -> str | None:
     if face is None or face.starts() is None or face.outcomes(0) is None:
         return "chance has too many outcomes to count, or depends on what came before"
     return None
+
+
+def no_bound(problem: Problem, instance: Instance) -> str | None:
+    """Why cuts would bound nothing; None where they do."""
+    from solvers.bounds import bounds_nothing
+
+    reason = uncountable(problem, instance)
+    if reason is None and problem.program is not None:
+        approximates = problem.program(instance).approximates
+        return None if approximates is None else bounds_nothing(approximates)
+    return reason
 
 
 class _Run:

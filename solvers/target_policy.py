@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from models.core import Instance, Problem
 from models.dynamics import Policy, Simulator, Stage
 from solvers.core import InnerSolveError
+from solvers.full_stages import MOST_SCENARIOS, InFull
 
 if TYPE_CHECKING:
     from models.program import LinearProgram, Program, Vector
@@ -85,6 +86,9 @@ class TargetPolicy(Policy[Any, Any]):
         self.network = TargetNetwork(*sizes, len(self.targets.names), kind, width)
         self._lock = threading.Lock()
         self._ways: _Ways | None = None
+        self._in_full = InFull(problem, instance)
+        if self._in_full.needed:
+            self.range_scenarios = MOST_SCENARIOS
 
     def target(self, state: Any, stage: Stage) -> Tensor:
         """Where the stage is to end (batch, target), from a state in double precision."""
@@ -108,7 +112,7 @@ class TargetPolicy(Policy[Any, Any]):
             solved = [ways.solve(own, vector, aim) for own, vector, aim in rows]
         columns, duals = (np.stack(part) for part in zip(*solved, strict=True))
         decision = ways.face.priced(ways.face.decision(columns, int(stages[0])), duals, int(stages[0]))
-        return decision.to(like.device).to(like.dtype)
+        return self._in_full(exact, decision, stage).to(like.device).to(like.dtype)
 
     def forward(self, state: Any, stage: Stage) -> Any:
         like = next(iter(vars(state).values()))

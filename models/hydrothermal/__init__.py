@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.core import PolicyFamily, Problem, Traits
+from models.core import Face, PolicyFamily, Problem, Traits
 from models.hydrothermal.examples import EXAMPLES
 from models.hydrothermal.importers import IMPORTERS
 from models.hydrothermal.instance import HydrothermalSystem
@@ -19,6 +19,10 @@ def _plans_too_much(system: HydrothermalSystem) -> str | None:
     if system.stages * ahead * units <= _MOST_PLANNED:
         return None
     return "planning a year in every stage of every scenario takes minutes here: train rolling_deterministic instead"
+
+
+def _plans_are_exact(system: HydrothermalSystem) -> str | None:
+    return "its stage programs are exact" if system.plans_leave_out is None else None
 
 
 PROBLEM = Problem(
@@ -51,6 +55,7 @@ PROBLEM = Problem(
     view=lazy(f"{_ROOM}.view:HydroView"),
     examples=EXAMPLES,
     program=lazy(f"{_ROOM}.program:hydro_program"),
+    full_stages=Face(lazy(f"{_ROOM}.full_stages:full_stages"), _plans_are_exact),
     targets=lazy(f"{_ROOM}.targets:hydro_targets"),
     importers=IMPORTERS,
     units={"water": "hm³", "flow": "m³/s", "power": "MW", "energy": "MWh", "cost": "money/stage"},

@@ -20,6 +20,11 @@ def stage_program(lay: Layout, season: Season) -> LinearProgram:
     return _Stage(lay, season).compiled()
 
 
+def switched_program(lay: Layout, season: Season) -> LinearProgram:
+    """The stage with thermals on or off, and with storage to end with as data, after the stage's other states."""
+    return _Stage(lay, season, switched=True).compiled()
+
+
 def end_program(lay: Layout) -> LinearProgram:
     """What the last storage costs: the highest cut, and storage missing to what was to be left."""
     import pyomo.environ as pyo
@@ -61,10 +66,11 @@ def _parsed(name: str) -> tuple[str, Any]:
 class _Stage:
     """One season's stage in Pyomo algebra."""
 
-    def __init__(self, lay: Layout, season: Season) -> None:
+    def __init__(self, lay: Layout, season: Season, switched: bool = False) -> None:
         import pyomo.environ as pyo
 
         self.pyo, self.lay, self.season, self.system = pyo, lay, season, lay.system
+        self.switched = switched
         self.block = pyo.ConcreteModel()
         self.cost: list[Any] = []
         self.fed: dict[tuple[int, int], list[Any]] = {}  # (block, bus) → what reaches the bus
@@ -82,7 +88,7 @@ class _Stage:
         self._balances()
         self._soft_limits()
         self.block.cost = self.pyo.Objective(expr=sum(self.cost))
-        incoming = [*self.incoming, *self.inflow, *self.previous]
+        incoming = [*self.incoming, *self.inflow, *self.previous, *(self._ends() if self.switched else [])]
         outgoing = [*self.storage, *self.noise, *(self.thermal[k][g] for k in self.blocks for g in self.lay.ramped)]
         return compile_stage(self.block, incoming, self.noise, outgoing)
 
@@ -108,6 +114,13 @@ class _Stage:
         ids = [self.system.thermals[g].id for g in lay.ramped]
         self.previous = [self._variable(lay.name("previous", identifier, k)) for k in self.blocks for identifier in ids]
         self.noise = [self._variable(f"next_inflow[{h}]") for h in lay.hydros]
+
+    def _ends(self) -> list[Any]:
+        """Storage to end with, as data that storage is held to."""
+        ends = [self._variable(f"end[{h}]") for h in self.lay.hydros]
+        for h, (storage, end) in enumerate(zip(self.storage, ends, strict=True)):
+            self._row(f"held[{self.lay.hydros[h]}]", storage - end == 0)
+        return ends
 
     def _water(self) -> None:
         lay, season = self.lay, self.season
@@ -162,6 +175,8 @@ class _Stage:
                 row.append(self._variable(name, season.thermal_min[k, g], season.thermal_max[k, g]))
                 self._feed(k, self.lay.thermal_bus[g], row[g])
                 self.cost.append(own.cost_per_mwh * row[g])
+                if own.on_off:
+                    self._running(k, g, row[g])
             self.thermal.append(row)
             for r, renewable in enumerate(system.renewables):
                 name = self.lay.name("renewable", renewable.id, k)
@@ -172,6 +187,20 @@ class _Stage:
         for f, fuel in enumerate(system.fuels):
             burnt = sum(self.thermal[k][place[plant]] for k in self.blocks for plant in fuel.thermals)
             self._row(f"fuel[{fuel.id}]", burnt <= season.fuel_max[f])
+
+    def _running(self, k: int, g: int, power: Any) -> None:
+        """On or off; in plans, the share of capacity used stands for the share of time it runs: never dearer."""
+        identifier, most = self.system.thermals[g].id, self.season.thermal_max[k, g]
+        price = self.lay.running_cost[g] * self.lay.hours[k]
+        if not self.switched:
+            if most > 0:
+                self.cost.append(price / most * power)
+            return
+        running = self._variable(self.lay.name("running", identifier, k), 0.0, 1.0)
+        running.domain = self.pyo.Binary
+        self._row(self.lay.name("most", identifier, k), power - most * running <= 0)
+        self._row(self.lay.name("least", identifier, k), power - self.season.thermal_least[k, g] * running >= 0)
+        self.cost.append(price * running)
 
     def _ramps(self) -> None:
         for k in self.blocks:
@@ -191,7 +220,7 @@ class _Stage:
                 flows.append(flow)
                 self._feed(k, lay.line_from[line], -flow)
                 self._feed(k, lay.line_to[line], flow - self._loss(k, line, flow))
-            if system.physics != "transport":
+            if system.planned_physics != "transport":
                 for i, loop in enumerate(lay.loops):
                     around = sum(value * flows[line] for line, value in enumerate(loop) if value)
                     self._row(lay.name("loop", str(i), k), around == 0)
@@ -199,7 +228,7 @@ class _Stage:
     def _loss(self, k: int, line: int, flow: Any) -> Any:
         """What a line loses on its way [MWh]: at least every tangent of r f² / (base · hours)."""
         lay = self.lay
-        if self.system.physics != "dc_losses" or lay.losses[line] == 0:
+        if self.system.planned_physics != "dc_losses" or lay.losses[line] == 0:
             return 0.0
         identifier = self.system.lines[line].id
         loss = self._variable(lay.name("loss", identifier, k))

@@ -3,7 +3,9 @@
 A dispatch that keeps all rules stays as it is. Any other is repaired: water first, plant by plant down the cascade
 (spill less, then turbine less, where the reservoir would run dry; spill more where it would overflow); then plants
 within their limits; then flows that keep Kirchhoff's laws and their limits; then generation that nobody can take is
-cut; what load is left goes unserved. It is meant for rounding and for proposals of people; it is not optimal.
+cut; a plant that is on or off and would run below its least stands still; what load is left goes unserved. Where the
+grid runs in alternating current, active power alone is put right: voltages are forgotten, for no rule of thumb finds
+them (`solvers.full_stages` does). It is meant for rounding and for proposals of people; it is not optimal.
 """
 
 from __future__ import annotations
@@ -16,12 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from models.dynamics import Stage
+from models.hydrothermal.alternating import PowerFlow
 from models.hydrothermal.instance import HM3_PER_M3S_HOUR
 from models.hydrothermal.layout import Layout
 
 if TYPE_CHECKING:
     from models.hydrothermal.simulator import Dispatch, HydroState
 
+OFF = 1e-6  # generation relative to one plus capacity up to which a plant stands still
+KEPT_IN_AC = 1e-5  # the same in alternating current: Ipopt leaves a little, and putting it right costs the voltages
 KEPT = 1e-7  # breach relative to one plus the dispatch's size that counts as rounding: such a dispatch stays as it is
 
 
@@ -59,12 +64,14 @@ class Repairer(nn.Module):
     per_m3s: Tensor
     per_hm3: Tensor
     plain: Tensor  # (hydro,) 1 where generation is ρu
+    thermal_least: Tensor
+    switched: Tensor  # (thermal,) 1 where it is on or off
 
     def __init__(self, lay: Layout) -> None:
         super().__init__()
         self.layout, self.system = lay, lay.system
         names = ("load", "thermal_min", "thermal_max", "renewable_max", "turbine_max", "evaporation", "fuel_max")
-        for name in names:
+        for name in (*names, "thermal_least"):
             self._keep(name, np.stack([getattr(season, name) for season in lay.seasons]))
         self._keep("storage_min", lay.storage_min)
         self._keep("storage_max", lay.storage_max)
@@ -76,7 +83,13 @@ class Repairer(nn.Module):
             self._keep(f"{kind}_at", np.eye(buses)[getattr(lay, f"{kind}_bus")])
         self._keep("line_from", np.eye(buses)[lay.line_from])
         self._keep("line_to", np.eye(buses)[lay.line_to])
-        self._keep("limit", lay.hours[:, None] * np.minimum(lay.limit, 1e15))
+        alternating = self.system.physics == "ac"
+        self.power = PowerFlow(lay) if alternating else None
+        # The angle's limit is one of flow in direct current alone.
+        limits = [line.limit_mw for line in self.system.lines]
+        ratings = np.array([np.inf if limit is None else limit for limit in limits], dtype=np.float64)
+        self._keep("limit", lay.hours[:, None] * np.minimum(ratings if alternating else lay.limit, 1e15))
+        self._keep("switched", [float(thermal.on_off) for thermal in self.system.thermals])
         self._keep("hours", lay.hours)
         steps = [self.system.thermals[g].ramp_mw or 0.0 for g in lay.ramped]
         self._keep("ramp", np.outer(lay.hours, steps))
@@ -87,10 +100,11 @@ class Repairer(nn.Module):
         for f, fuel in enumerate(self.system.fuels):
             burns[f, [place[plant] for plant in fuel.thermals]] = 1.0
         self._keep("burns", burns)
-        loops = lay.loops if self.system.physics != "transport" else np.zeros((0, len(self.system.lines)))
+        straight = self.system.physics in ("dc", "dc_losses")
+        loops = lay.loops if straight else np.zeros((0, len(self.system.lines)))
         self._keep("loops", loops)
         self._keep("onto_loops", loops.T @ np.linalg.pinv(loops @ loops.T) if len(loops) else loops.T)
-        lossy = self.system.physics == "dc_losses"
+        lossy = self.system.planned_physics == "dc_losses"
         points = lay.tangents if lossy else np.zeros((len(self.system.lines), 0))
         self._keep("loss_slope", 2 * lay.losses[:, None] * points)
         self._keep("loss_height", lay.losses[:, None] * points**2)
@@ -122,6 +136,10 @@ class Repairer(nn.Module):
         through = turbined.sum(1)
         arriving = through @ self.turbine_to + spilled @ self.spill_to
         return self.kept_water(storage, inflow, stage) - through - spilled + arriving
+
+    def runs(self, thermal: Tensor, stage: Stage) -> Tensor:
+        """Which thermals that are on or off are on (batch, block, thermal), rounding apart."""
+        return (thermal > OFF * (1.0 + self.thermal_max[self.season(stage)])) & (self.switched > 0)
 
     def generation_limit(self, turbined: Tensor, mean_storage: Tensor) -> Tensor:
         """Most that hydros generate (batch, block, hydro) [MWh]: ρu, or the least of the pieces."""
@@ -166,20 +184,25 @@ class Repairer(nn.Module):
             self.thermal_min[season] - d.thermal, d.thermal - self.thermal_max[season], running.abs() - self.ramp,
             (d.thermal.sum(1) @ self.burns.T) - self.fuel_max[season],
             -d.renewable, d.renewable - self.renewable_max[season],
-            d.flow.abs() - self.limit, (d.flow @ self.loops.T).abs(), self.losses(d.flow) - d.loss,
+            d.flow.abs() - self.limit, (d.flow @ self.loops.T).abs(),
+            -d.loss if self.power is not None else self.losses(d.flow) - d.loss,
             -d.deficit, d.deficit - tiers, -d.surplus, (served - load).abs(),
+            torch.minimum(d.thermal, self.thermal_least[season] - d.thermal) * self.runs(d.thermal, stage),
         ]  # fmt: skip
         if not self.system.can_have_surplus:
             breaches.append(d.surplus)
-        if self.system.physics != "dc_losses":
+        if self.system.physics in ("transport", "dc"):
             breaches.append(d.loss.abs())
+        if self.power is not None:
+            breaches.append(self.power.breach(d, season)[:, None])
         largest = [breach.flatten(1).amax(1) for breach in breaches if breach.shape[1:].numel()]
         return torch.stack(largest).amax(0).clamp_min(0.0)
 
     def repair(self, state: HydroState, d: Dispatch, stage: Stage) -> Dispatch:
         """The dispatch itself where it keeps all rules but for rounding, else one near it that does."""
         size = torch.stack([value.flatten(1).abs().amax(1) for value in self._physical(d)]).amax(0)
-        fine = self.violation(state, d, stage) <= KEPT * (1.0 + size)
+        rounding = KEPT if self.power is None else KEPT_IN_AC
+        fine = self.violation(state, d, stage) <= rounding * (1.0 + size)
         if bool(fine.all()):
             return d
         mended = self._mended(state, d, stage)
@@ -201,6 +224,7 @@ class Repairer(nn.Module):
         renewable = d.renewable.clamp_min(0.0).minimum(self.renewable_max[season])
         flow = self._flow(d.flow)
         d = replace(d, turbined=turbined, spilled=spilled, thermal=thermal, renewable=renewable, flow=flow)
+        d = replace(d, voltage=torch.zeros_like(d.voltage))  # voltages of another flow say nothing of this one
         d = self._with_generation(state, d, stage)
         loss = self.losses(flow).maximum(d.loss) if self.loss_slope.shape[1] else torch.zeros_like(flow)
         d = self._cut(state, replace(d, loss=loss), season)
@@ -208,7 +232,8 @@ class Repairer(nn.Module):
         turbined, spilled = self._water(state, d.turbined, d.spilled, stage)
         settled = self._with_generation(state, replace(d, turbined=turbined, spilled=spilled), stage)
         d = replace(settled, hydro=torch.where(self.plain > 0, settled.hydro, settled.hydro.minimum(d.hydro)))
-        return self._unserved(d, season)
+        stands = (self.switched > 0) & (d.thermal < self.thermal_least[season])
+        return self._unserved(replace(d, thermal=torch.where(stands, 0.0, d.thermal)), season)
 
     def _water(self, state: HydroState, turbined: Tensor, spilled: Tensor, stage: Stage) -> tuple[Tensor, Tensor]:
         """Turbined and spilled water that leave every reservoir within its bounds, plant by plant downstream."""

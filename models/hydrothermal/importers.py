@@ -12,7 +12,7 @@ OPTIONS = {
     "stage_hours": "Length of a stage [h]. Default: what hydro.json says, else 1.",
     "load_factor": "What loads are multiplied by. Default: 1.",
     "deficit_cost": "Price of unserved load [money/MWh]. Default: the network's cost_deficit.",
-    "physics": "transport, dc (default) or dc_losses.",
+    "physics": "transport, dc (default), dc_losses or ac.",
     "name": "Name of the instance. Default: imported.",
 }
 _WATER = {

@@ -25,6 +25,7 @@ HM3_PER_M3S_HOUR = 0.0036
 
 MOST_STAGES, MOST_UNITS = 5_000, 2_000
 Physics = Literal["transport", "dc", "dc_losses", "ac"]
+PlanPhysics = Literal["transport", "dc", "dc_losses"]
 
 
 class Bus(Record):
@@ -60,9 +61,18 @@ class Thermal(Record):
 
     id: Id = Field(description="Identifier, unique among plants.")
     bus: Id = Field(description="Bus it feeds.")
-    min_mw: Seasonal = Field(0.0, description="Must-run generation [MW], one value or by season.")
+    min_mw: Seasonal = Field(
+        0.0, description="Must-run generation [MW], one value or by season; with on_off only while it runs."
+    )
     max_mw: Seasonal = Field(description="Capacity [MW], one value or by season (maintenance).")
     cost_per_mwh: float = Field(ge=-1e6, le=1e6, description="Variable cost [money/MWh].")
+    on_off: bool = Field(
+        False,
+        description="It stands still or generates min_mw at least, block by block; plans let it run in between.",
+    )
+    running_cost_per_hour: Money = Field(
+        0.0, description="Cost of an hour in which it runs at all [money/h]; only with on_off."
+    )
     ramp_mw: Size | None = Field(
         None, description="Largest change of its generation from stage to stage [MW], block by block; null: any."
     )
@@ -180,7 +190,14 @@ class HydrothermalSystem(Instance):
     stage_hours: float = Field(gt=0, le=100_000, description="Length of a stage [h].")
     physics: Physics = Field(
         "transport",
-        description="transport: flow limits only; dc: Kirchhoff's laws too; dc_losses: and convex line losses r·f².",
+        description="transport: flow limits only; dc: Kirchhoff's laws too; dc_losses: and convex line losses r·f²; "
+        "ac: full power flow, dispatched stage by stage, while plans are made in plan_physics.",
+    )
+    plan_physics: PlanPhysics = Field(
+        "dc_losses", description="What plans, training and cuts see of the grid where physics is ac; unused elsewhere."
+    )
+    loss_factor: float = Field(
+        1.0, gt=0, le=10, description="Factor on r in the losses of dc_losses: voltages above one lower them."
     )
     base_mva: Positive = Field(100.0, description="Base of per-unit values [MVA].")
     deficit_cost_per_mwh: Money = Field(description="Price of unserved load [money/MWh].")
@@ -219,9 +236,24 @@ class HydrothermalSystem(Instance):
         return self.blocks or [Block(id="all", share=1.0)]
 
     @property
+    def planned_physics(self) -> PlanPhysics:
+        """The physics of stage programs: `physics`, but for alternating current."""
+        return self.plan_physics if self.physics == "ac" else self.physics
+
+    @property
+    def plans_leave_out(self) -> str | None:
+        """What the stage programs know only in part, in words; None where they are exact."""
+        if self.physics == "ac":
+            return f"voltages and reactive power (plans are made in {self.plan_physics})"
+        if any(thermal.on_off for thermal in self.thermals):
+            return "that some thermals are on or off (plans let them run in between)"
+        return None
+
+    @property
     def can_have_surplus(self) -> bool:
         """Whether some plant may have to generate what nobody takes."""
-        return any(thermal.ramp_mw is not None or largest(thermal.min_mw) > 0 for thermal in self.thermals)
+        held = (thermal for thermal in self.thermals if not thermal.on_off)
+        return any(thermal.ramp_mw is not None or largest(thermal.min_mw) > 0 for thermal in held)
 
     def rules(self) -> Iterator[Issue]:
         from models.hydrothermal.system_rules import system_rules  # which reads this file's records

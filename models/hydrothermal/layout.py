@@ -27,6 +27,7 @@ class Season:
     load: Floats  # (block, bus) [MWh]
     thermal_min: Floats  # (block, thermal) [MWh]
     thermal_max: Floats  # (block, thermal) [MWh]
+    thermal_least: Floats  # (block, thermal) of those that are on or off, while they run; 0 for others [MWh]
     renewable_max: Floats  # (block, renewable) [MWh]
     turbine_max: Floats  # (block, hydro) [hm³]
     evaporation: Floats  # (hydro,) share of the storage above the dead one
@@ -74,14 +75,17 @@ class Layout:
         self.storage_max: Floats = np.array([h.storage_max_hm3 for h in hydros])
         self.storage_initial: Floats = np.array([h.initial_storage_hm3 for h in hydros])
         self.pieced = [k for k, h in enumerate(hydros) if h.production_pieces]
-        self.losses: Floats = np.array([line.resistance_pu for line in system.lines]) / system.base_mva  # r/base [1/MW]
+        resistance = np.array([line.resistance_pu for line in system.lines])
+        self.losses: Floats = system.loss_factor * resistance / system.base_mva  # r/base [1/MW]
+        self.switched = [k for k, thermal in enumerate(system.thermals) if thermal.on_off]
+        self.running_cost: Floats = np.array([t.running_cost_per_hour for t in system.thermals])  # [money/h]
 
     def _line_limits(self) -> Floats:
         system = self.system
         found: list[float] = []
         for line in system.lines:
             limit = math.inf if line.limit_mw is None else line.limit_mw
-            if system.physics != "transport" and line.angle_max_rad is not None:
+            if system.planned_physics != "transport" and line.angle_max_rad is not None:
                 limit = min(limit, system.base_mva * line.angle_max_rad / abs(self.angle_per_flow(len(found))))
             found.append(limit)
         return np.array(found)
@@ -104,6 +108,8 @@ class Layout:
         values += [value for t in system.thermals for value in (t.min_mw, t.max_mw)]
         values += [renewable.available_mw for renewable in system.renewables]
         values += [fuel.max_mwh for fuel in system.fuels]
+        if system.physics == "ac":
+            values += [bus.load_mvar for bus in system.buses]
         lengths = [length(value) for value in values]
         for h in system.hydros:
             own = (h.turbine_max_m3s, h.evaporation_share, h.min_outflow_m3s, h.reserve_storage_hm3)
@@ -127,8 +133,9 @@ class Layout:
         flood = [np.inf if h.flood_storage_hm3 is None else at(h.flood_storage_hm3, stage) for h in hydros]
         return Season(
             load=hours * load_factor * row([bus.load_mw for bus in system.buses]),
-            thermal_min=hours * row([thermal.min_mw for thermal in system.thermals]),
+            thermal_min=hours * row([0.0 if thermal.on_off else thermal.min_mw for thermal in system.thermals]),
             thermal_max=hours * row([thermal.max_mw for thermal in system.thermals]),
+            thermal_least=hours * row([thermal.min_mw if thermal.on_off else 0.0 for thermal in system.thermals]),
             renewable_max=hours * renewable_factor * row([r.available_mw for r in system.renewables]),
             turbine_max=HM3_PER_M3S_HOUR * hours * row([h.turbine_max_m3s for h in hydros]),
             evaporation=row([h.evaporation_share for h in hydros]),

@@ -12,32 +12,18 @@ with y = 1/(r + jx) = g + jb. Who solves it is none of this file's business (`so
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from models.full_stages import NonlinearProgram
 from models.hydrothermal.instance import HydrothermalSystem
 from models.hydrothermal.layout import Floats, Layout
 from models.hydrothermal.seasonal import at
+from models.hydrothermal.system_rules import unknown_in_ac
+from models.program import NoProgram
 
 FREE = 1e19  # no limit
-
-
-@dataclass(frozen=True, eq=False)
-class NonlinearProgram:
-    """min f(x, p) s.t. row_lower ≤ g(x, p) ≤ row_upper, lower ≤ x ≤ upper; expressions are casadi's."""
-
-    variables: Any
-    parameters: Any
-    cost: Any
-    rows: Any
-    lower: Floats
-    upper: Floats
-    start: Floats
-    row_lower: Floats
-    row_upper: Floats
-    unit: float  # [money] in which costs are of a size that solvers like
 
 
 class AlternatingCurrent:
@@ -49,7 +35,7 @@ class AlternatingCurrent:
     """
 
     def __init__(self, system: HydrothermalSystem, stage: int = 0) -> None:
-        unknown = _unknown(system)
+        unknown = dict.fromkeys(name for name, _ in unknown_in_ac(system))
         if unknown:
             raise ValueError(f"alternating current knows no {', '.join(unknown)}")
         self.system, self.layout, self.stage = system, Layout(system), stage
@@ -62,35 +48,24 @@ class AlternatingCurrent:
         return np.where(np.abs(left) < 1e-6, 0.0, left)
 
     def program(self) -> NonlinearProgram:
-        """The stage; its cost is money per stage."""
+        """The stage; its cost is money per stage. `NoProgram` if casadi is not installed."""
         return _Algebra(self.layout, self.stage).program()
-
-
-def _unknown(system: HydrothermalSystem) -> list[str]:
-    used = {
-        "blocks": bool(system.blocks),
-        "ramps": any(thermal.ramp_mw is not None for thermal in system.thermals),
-        "fuels": bool(system.fuels),
-        "renewables": bool(system.renewables),
-        "slices of deficit": bool(system.deficit_tiers),
-        "head": any(hydro.production_pieces for hydro in system.hydros),
-        "soft outflow": any(hydro.min_outflow_cost_per_hm3 for hydro in system.hydros),
-        "line without impedance": any(line.resistance_pu == line.reactance_pu == 0 for line in system.lines),
-    }
-    return [name for name, is_used in used.items() if is_used]
 
 
 class _Algebra:
     """Variables and rows, gathered one after the other."""
 
     def __init__(self, lay: Layout, stage: int) -> None:
-        import casadi
+        try:
+            import casadi
+        except ImportError:
+            raise NoProgram("alternating current needs casadi, which is not installed: install herenow[ac]") from None
 
         self.casadi, self.lay, self.system, self.stage = casadi, lay, lay.system, stage
         self.unit = lay.system.stage_hours
-        self.columns: list[Any] = []
+        self.columns: dict[str, Any] = {}
         self.spans: list[tuple[Any, Any, Any]] = []  # lower, upper, start
-        self.rows: list[Any] = []
+        self.rows: list[tuple[str, Any]] = []
         self.limits: list[tuple[Any, Any]] = []
 
     def program(self) -> NonlinearProgram:
@@ -101,28 +76,30 @@ class _Algebra:
         most = season.turbine_max[0] / system.hm3_per_m3s
         water = ca.SX.sym("water", plants)
         self._grid_variables()
-        thermal = self._variable(len(system.thermals), low, high, 0.5 * high)
-        thermal_q = self._reactive(system.thermals)
-        hydro_q = self._reactive(system.hydros)
-        flow = self._variable(plants, 0.0, most, 0.5 * most)
-        spilled = self._variable(plants, 0.0, FREE, 1.0)
+        thermal = self._variable("thermal", len(system.thermals), low, high, 0.5 * high)
+        thermal_q = self._reactive("reactive_thermal", system.thermals)
+        hydro_q = self._reactive("reactive_hydro", system.hydros)
+        flow = self._variable("turbined", plants, 0.0, most, 0.5 * most)
+        spilled = self._variable("spilled", plants, 0.0, FREE, 1.0)
         allowed = np.array([FREE if bus.deficit_allowed else 0.0 for bus in system.buses])
-        deficit = self._variable(buses, 0.0, allowed, 0.1)
+        deficit = self._variable("deficit", buses, 0.0, allowed, 0.1)
+        surplus = self._variable("surplus", buses, 0.0, FREE if system.can_have_surplus else 0.0, 0.0)
         per_flow = np.array([h.production_factor_mw_per_m3s for h in system.hydros]) / base
-        active = [-season.load[0, b] / hours / base + deficit[b] for b in range(buses)]
+        active = [-season.load[0, b] / hours / base + deficit[b] - surplus[b] for b in range(buses)]
         reactive = [ca.SX(-at(bus.load_mvar, self.stage) / base) for bus in system.buses]
         for g, bus in enumerate(lay.thermal_bus):
             active[bus], reactive[bus] = active[bus] + thermal[g], reactive[bus] + thermal_q[g]
         for h, bus in enumerate(lay.hydro_bus):
             active[bus], reactive[bus] = active[bus] + per_flow[h] * flow[h], reactive[bus] + hydro_q[h]
         self._lines(active, reactive)
-        self._row(ca.vertcat(*active), 0.0, 0.0)
-        self._row(ca.vertcat(*reactive), 0.0, 0.0)
+        self._row("active", ca.vertcat(*active), 0.0, 0.0)
+        self._row("reactive", ca.vertcat(*reactive), 0.0, 0.0)
         self._water(water, flow, spilled)
         price = base * np.array([t.cost_per_mwh for t in system.thermals])
         hydro_price = base * per_flow * np.array([h.cost_per_mwh for h in system.hydros])
         cost = ca.dot(price, thermal) if len(price) else 0.0
         cost += ca.dot(hydro_price, flow) + base * system.deficit_cost_per_mwh * ca.sum1(deficit)
+        cost += base * system.surplus_cost_per_mwh * ca.sum1(surplus)
         spill_price = np.array([h.spill_cost_per_hm3 for h in system.hydros])
         total = hours * cost + ca.dot(spill_price, spilled)
         return self._joined(total, water)
@@ -131,10 +108,10 @@ class _Algebra:
         buses, count = self.system.buses, len(self.lay.buses)
         low = np.array([bus.voltage_min_pu for bus in buses])
         high = np.array([bus.voltage_max_pu for bus in buses])
-        self.voltage = self._variable(count, low, high, 1.0)
+        self.voltage = self._variable("voltage", count, low, high, np.clip(1.0, low, high))
         free = np.full(count, FREE)
         free[0] = 0.0  # angles count from the first bus
-        self.angle = self._variable(count, -free, free, 0.0)
+        self.angle = self._variable("angle", count, -free, free, 0.0)
 
     def _lines(self, active: list[Any], reactive: list[Any]) -> None:
         """What leaves buses over lines, and the limits of lines."""
@@ -156,13 +133,13 @@ class _Algebra:
             q = -(b + charging[side]) * here**2 - here * there * (g * sin - b * cos)
             for line, bus in enumerate(ends[side]):
                 active[bus], reactive[bus] = active[bus] - p[line], reactive[bus] - q[line]
-            self._row(p**2 + q**2, -FREE, np.array(limits))
+            self._row(f"rating{side}", p**2 + q**2, -FREE, np.array(limits))
             if side == 0:
                 widest = np.array([line.angle_max_rad or np.pi / 2 for line in lines])
-                self._row(apart, -widest, widest)
+                self._row("apart", apart, -widest, widest)
 
     def _water(self, water: Any, flow: Any, spilled: Any) -> None:
-        lay, k = self.lay, self.system.hm3_per_m3s
+        lay, k, rows = self.lay, self.system.hm3_per_m3s, []
         for h in range(len(lay.hydros)):
             left = k * flow[h] + spilled[h] - water[h]
             for up in range(len(lay.hydros)):
@@ -170,27 +147,38 @@ class _Algebra:
                     left -= k * flow[up]
                 if lay.spill_down[up] == h:
                     left -= spilled[up]
-            self._row(left, 0.0, 0.0)
+            rows.append(left)
+        self._row("water", self.casadi.vertcat(*rows), 0.0, 0.0)
 
-    def _reactive(self, plants: Any) -> Any:
+    def _reactive(self, name: str, plants: Any) -> Any:
         base = self.system.base_mva
         low = [-FREE if p.reactive_min_mvar is None else p.reactive_min_mvar / base for p in plants]
         high = [FREE if p.reactive_max_mvar is None else p.reactive_max_mvar / base for p in plants]
-        return self._variable(len(low), np.array(low), np.array(high), 0.0)
+        return self._variable(name, len(low), np.array(low), np.array(high), 0.0)
 
-    def _variable(self, count: int, lower: Any, upper: Any, start: Any) -> Any:
-        variable = self.casadi.SX.sym("x", count)
-        self.columns.append(variable)
+    def _variable(self, name: str, count: int, lower: Any, upper: Any, start: Any) -> Any:
+        variable = self.casadi.SX.sym(name, count)
+        self.columns[name] = variable
         self.spans.append(tuple(np.broadcast_to(values, count) for values in (lower, upper, start)))  # type: ignore[arg-type]
         return variable
 
-    def _row(self, expression: Any, lower: Any, upper: Any) -> None:
-        self.rows.append(expression)
+    def _row(self, name: str, expression: Any, lower: Any, upper: Any) -> None:
+        self.rows.append((name, expression))
         count = expression.shape[0]
         self.limits.append((np.broadcast_to(lower, count), np.broadcast_to(upper, count)))
 
     def _joined(self, cost: Any, parameters: Any) -> NonlinearProgram:
         lower, upper, start = (np.concatenate(parts).astype(float) for parts in zip(*self.spans, strict=True))
         row_lower, row_upper = (np.concatenate(parts).astype(float) for parts in zip(*self.limits, strict=True))
-        columns, rows = self.casadi.vertcat(*self.columns), self.casadi.vertcat(*self.rows)
-        return NonlinearProgram(columns, parameters, cost, rows, lower, upper, start, row_lower, row_upper, self.unit)
+        columns = self.casadi.vertcat(*self.columns.values())
+        rows = self.casadi.vertcat(*(expression for _, expression in self.rows))
+        limits = (lower, upper, start, row_lower, row_upper)
+        places = _places([(name, variable.shape[0]) for name, variable in self.columns.items()])
+        kinds = _places([(name, expression.shape[0]) for name, expression in self.rows])
+        return NonlinearProgram(columns, parameters, cost, rows, *limits, self.unit, places, kinds)
+
+
+def _places(sizes: list[tuple[str, int]]) -> dict[str, slice]:
+    """Where each name's entries are, one after the other."""
+    ends = np.cumsum([size for _, size in sizes]).tolist()
+    return {name: slice(end - size, end) for (name, size), end in zip(sizes, ends, strict=True)}

@@ -42,6 +42,11 @@ class HydroProgram(Program):
         self.layout = Layout(system)
         self._by_season: dict[bytes, LinearProgram] = {}
         self._end: LinearProgram | None = None
+        left_out = system.plans_leave_out
+        if system.physics == "ac":
+            self.approximates = left_out
+        elif left_out is not None:
+            self.relaxes = (left_out,)
         self._parts: dict[str, Any] = {}
 
     def stage(self, stage: int) -> LinearProgram:
@@ -127,7 +132,16 @@ class HydroProgram(Program):
             water_value=torch.zeros_like(storage),
             marginal_cost=torch.zeros((len(x), *shapes["surplus"]), dtype=torch.float64),
             priced=torch.zeros(len(x), dtype=torch.float64),
+            **self._no_voltages(len(x)),
         )
+
+    def _no_voltages(self, rows: int) -> dict[str, torch.Tensor]:
+        """What only alternating current knows, as plans leave it."""
+        lay, alternating = self.layout, self.system.physics == "ac"
+        sizes = {"voltage": len(lay.buses), "angle": len(lay.buses)}
+        sizes["reactive"] = len(self.system.thermals) + len(lay.hydros)
+        shape = (rows, lay.num_blocks)
+        return {name: torch.zeros(*shape, size * alternating, dtype=torch.float64) for name, size in sizes.items()}
 
     def priced(self, decision: Dispatch, duals: Vector, stage: int) -> Dispatch:
         """The dispatch with its prices: duals (batch, r) of the stage's rows as water values and marginal costs."""

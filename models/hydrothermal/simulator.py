@@ -63,6 +63,9 @@ class Dispatch(Tensors):
     water_value: Float[Tensor, "batch hydro"]  # [money/hm³]; 0 unless priced
     marginal_cost: Float[Tensor, "batch block bus"]  # of load [money/MWh]; 0 unless priced
     priced: Float[Tensor, " batch"]  # 1 where water_value and marginal_cost are known, else 0
+    voltage: Float[Tensor, "batch block node"]  # V [per unit], every bus in `ac`; all 0: not known. Else no columns
+    angle: Float[Tensor, "batch block node"]  # θ [rad]
+    reactive: Float[Tensor, "batch block machine"]  # of thermals, then hydros [Mvar]
 
 
 class HydroSimulator(Simulator[HydroState, HydroPost, Dispatch, InflowPath]):
@@ -76,6 +79,7 @@ class HydroSimulator(Simulator[HydroState, HydroPost, Dispatch, InflowPath]):
     reserve_cost: Tensor
     flood_cost: Tensor
     tier_cost: Tensor
+    running_cost: Tensor
     initial_running: Tensor  # (block, ramped) [MWh]
     load: Tensor  # (season, block, bus) [MWh]
     min_outflow: Tensor  # (season, hydro) [hm³]
@@ -107,6 +111,7 @@ class HydroSimulator(Simulator[HydroState, HydroPost, Dispatch, InflowPath]):
         self._keep("reserve_cost", [hydro.reserve_cost_per_hm3 for hydro in hydros])
         self._keep("flood_cost", [hydro.flood_cost_per_hm3 for hydro in hydros])
         self._keep("tier_cost", [price for _, price in lay.tiers])
+        self._keep("running_cost", lay.running_cost)
         self._keep("initial_running", np.outer(lay.hours, [system.thermals[g].initial_mw for g in lay.ramped]))
         for name in ("load", "min_outflow", "reserve", "flood"):
             self._keep(name, np.stack([_of(season, name) for season in lay.seasons]))
@@ -122,6 +127,7 @@ class HydroSimulator(Simulator[HydroState, HydroPost, Dispatch, InflowPath]):
             "min_outflow": bool(self.outflow_cost.any()),
             "reserve": bool(self.reserve_cost.any()),
             "flood": bool(self.flood_cost.any()),
+            "running": bool(self.running_cost.any()),
         }
 
     def _keep(self, name: str, values: object) -> None:
@@ -168,6 +174,9 @@ class HydroSimulator(Simulator[HydroState, HydroPost, Dispatch, InflowPath]):
             "thermal": decision.thermal.sum(1) @ self.thermal_cost,
             "deficit": decision.deficit.sum((1, 3)) @ self.tier_cost,
         }
+        if self.charges["running"]:
+            on = self.rules.runs(decision.thermal, stage).to(decision.thermal)
+            charged["running"] = (on * self.rules.hours[:, None]).sum(1) @ self.running_cost
         if self.charges["hydro"]:
             charged["hydro"] = decision.hydro.sum(1) * self.hydro_cost
         if self.charges["spill"]:

@@ -21,6 +21,7 @@ def system_rules(system: HydrothermalSystem) -> Iterator[Issue]:
         yield from _thermal(thermal, k)
     yield from _fuels(system)
     yield from _isolated(system)
+    yield from _alternating(system)
     yield from _islands(system)
     yield from _time(system)
     yield from _end(system)
@@ -65,9 +66,6 @@ def _lines(system: HydrothermalSystem) -> Iterator[Issue]:
         if line.reactance_pu == 0 and system.physics != "transport":
             detail = f"must not be zero with physics {system.physics!r}: Kirchhoff's laws divide by it"
             yield _error("zero_reactance", detail, "lines", k, "reactance_pu")
-    if system.physics == "ac":
-        detail = "plans are not made in alternating current: use dc_losses, and judge its storage paths in ac by hand"
-        yield _error("physics", detail, "physics")
 
 
 def _hydro(hydro: Hydro, k: int, system: HydrothermalSystem) -> Iterator[Issue]:
@@ -98,12 +96,17 @@ def _cascade(hydros: Sequence[Hydro]) -> Iterator[Issue]:
 
 
 def _thermal(thermal: Thermal, k: int) -> Iterator[Issue]:
+    on_off = ("thermals", k, "on_off")
     for stage in range(max(length(thermal.min_mw), length(thermal.max_mw))):
         if at(thermal.min_mw, stage) > at(thermal.max_mw, stage):
             yield _error("capacity", f"above max_mw in season {stage}", "thermals", k, "min_mw")
             return
     if thermal.ramp_mw is not None and not (at(thermal.min_mw, 0) <= thermal.initial_mw <= at(thermal.max_mw, 0)):
         yield _error("ramp", "must lie between min_mw and max_mw: ramps start from it", "thermals", k, "initial_mw")
+    if thermal.ramp_mw is not None and thermal.on_off:
+        yield _error("on_off", "not with ramp_mw: from standing still it may be unable to reach min_mw", *on_off)
+    if thermal.running_cost_per_hour and not thermal.on_off:
+        yield _error("on_off", "only with on_off", "thermals", k, "running_cost_per_hour")
     if thermal.ramp_mw is None and thermal.initial_mw > 0:
         yield _error("ramp", "only with ramp_mw", "thermals", k, "initial_mw")
     if thermal.ramp_mw is not None and (length(thermal.min_mw) > 1 or length(thermal.max_mw) > 1):
@@ -121,10 +124,52 @@ def _fuels(system: HydrothermalSystem) -> Iterator[Issue]:
                 detail = f"{plant!r} has ramp_mw: a plant has a fuel limit or a ramp limit, both may have no dispatch"
                 yield _error("fuel_ramp", detail, "fuels", k, "thermals", place)
         known = [thermals[plant] for plant in fuel.thermals if plant in thermals]
-        needed = sum(largest(plant.min_mw) for plant in known) * system.stage_hours
+        needed = sum(largest(plant.min_mw) for plant in known if not plant.on_off) * system.stage_hours
         if needed > least(fuel.max_mwh):
             detail = f"must-run generation of its plants alone takes {needed:g} MWh"
             yield _error("fuel", detail, "fuels", k, "max_mwh")
+
+
+def unknown_in_ac(system: HydrothermalSystem) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+    """What a system uses that a stage in alternating current does not know, and where."""
+    if system.blocks:
+        yield "blocks", ("blocks",)
+    for k, thermal in enumerate(system.thermals):
+        if thermal.ramp_mw is not None:
+            yield "ramps", ("thermals", k, "ramp_mw")
+        if thermal.on_off:
+            yield "thermals that are on or off", ("thermals", k, "on_off")
+    for name, used in (("fuels", system.fuels), ("renewables", system.renewables)):
+        if used:
+            yield name, (name,)
+    if system.deficit_tiers:
+        yield "slices of deficit", ("deficit_tiers",)
+    for k, hydro in enumerate(system.hydros):
+        if hydro.production_pieces:
+            yield "head", ("hydros", k, "production_pieces")
+    for k, hydro in enumerate(system.hydros):
+        if hydro.min_outflow_cost_per_hm3:
+            yield "soft outflow", ("hydros", k, "min_outflow_cost_per_hm3")
+    for k, line in enumerate(system.lines):
+        if line.resistance_pu == line.reactance_pu == 0:
+            yield "line without impedance", ("lines", k, "reactance_pu")
+
+
+def _alternating(system: HydrothermalSystem) -> Iterator[Issue]:
+    if system.physics != "ac":
+        return
+    for name, where in unknown_in_ac(system):
+        yield _error("ac", f"alternating current knows no {name}", *where)
+    for k, bus in enumerate(system.buses):
+        if bus.voltage_min_pu > bus.voltage_max_pu:
+            yield _error("voltage", f"above voltage_max_pu ({bus.voltage_max_pu:g})", "buses", k, "voltage_min_pu")
+    for field in ("thermals", "hydros"):
+        for k, plant in enumerate(getattr(system, field)):
+            low, high = plant.reactive_min_mvar, plant.reactive_max_mvar
+            if low is not None and high is not None and low > high:
+                yield _error("reactive", f"above reactive_max_mvar ({high:g})", field, k, "reactive_min_mvar")
+    detail = f"stages are dispatched by Ipopt (the extra `ac`); plans, training and cuts see {system.plan_physics}"
+    yield Issue("ac", "info", pointer("physics"), detail)
 
 
 def _isolated(system: HydrothermalSystem) -> Iterator[Issue]:

@@ -129,6 +129,8 @@ class HydroView(View):
                 document[name] = {key: column[row] for key, column in values.items()}
             else:
                 document[name] = values[row]
+        if self.system.physics == "ac" and not bool((decision.voltage[row] > 0).all()):
+            document["voltage_pu"] = document["angle_rad"] = document["reactive_mvar"] = None
         if not bool(decision.priced[row]):
             document["water_value_per_hm3"] = document["marginal_cost_per_mwh"] = None
         if self.layout.num_blocks > 1:
@@ -143,6 +145,11 @@ class HydroView(View):
         renewables, lines = [renewable.id for renewable in system.renewables], [line.id for line in system.lines]
         share = torch.from_numpy(lay.hours / hours)[:, None]
         generation = _by(lay.hydros, d.hydro.sum(1) / hours) | _by(thermals, d.thermal.sum(1) / hours)
+        own = {"losses_mw": _by(lines, d.loss.sum(1) / hours)} if system.physics in ("dc_losses", "ac") else {}
+        if system.physics == "ac":
+            own["voltage_pu"] = _by(lay.buses, d.voltage[:, 0])
+            own["angle_rad"] = _by(lay.buses, d.angle[:, 0])
+            own["reactive_mvar"] = _by([*thermals, *lay.hydros], d.reactive[:, 0])
         return {
             "targets_hm3": _by(lay.hydros, d.target),
             "storage_hm3": _by(lay.hydros, post.storage),
@@ -154,6 +161,7 @@ class HydroView(View):
             "water_value_per_hm3": _by(lay.hydros, d.water_value),
             "marginal_cost_per_mwh": _by(lay.buses, (d.marginal_cost * share).sum(1)),
             "stage_cost": _rounded(costs.total),
+            **own,
         }
 
     def _blocks(self, d: Dispatch, row: int) -> dict[str, Any]:

@@ -7,6 +7,9 @@ from models.hydrothermal.instance import HydrothermalSystem
 from tests.models.hydro_systems import changed, every_option, two_buses
 
 
+TIERS = [{"share_of_load": 0.1, "cost_per_mwh": 200}]
+
+
 def refusals(**changes):
     """Pointers of the rules that a changed document breaks."""
     from pydantic import ValidationError
@@ -61,7 +64,8 @@ class TestBadInput:
             ({"thermals__0__id": "h1"}, "/hydros/0/id", "is taken by /thermals/0"),
             ({"hydros__0__min_outflow_m3s": 5}, "/hydros/0/min_outflow_cost_per_hm3", "above zero"),
             ({"report_stages": 7}, "/report_stages", "at most the horizon"),
-            ({"physics": "ac"}, "/physics", "not made in alternating current"),
+            ({"physics": "ac", "lines__0__reactance_pu": 0}, "/lines/0/reactance_pu", "must not be zero"),
+            ({"physics": "ac", "deficit_tiers": TIERS}, "/deficit_tiers", "alternating current knows no slices"),
             ({"blocks": [{"id": "a", "share": 0.5}]}, "/blocks", "shares sum to 0.5"),
             ({"buses__1__load_mw": [100, -5]}, "/buses/1/load_mw", "entry 1 must be a number"),
             ({"buses__1__load_mw": "much"}, "/buses/1/load_mw", "must be a number"),
