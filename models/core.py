@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 if TYPE_CHECKING:
     from models.choices import Values
     from models.dynamics import Policy, Simulator
+    from models.figures import Figure
     from models.program import Program
     from models.targets import Targets
     from models.view import View
@@ -245,6 +246,7 @@ class Problem:
         None  # a `models.full_stages.FullStages`: how a stage whose end is planned is carried out
     )
     targets: Callable[..., Targets] | None = None  # (instance, simulator) → where its stages may be asked to end
+    draw: Callable[[Any], Sequence[Figure]] | None = None  # an instance in figures; None: there is nothing to draw
     units: Mapping[str, str] = field(default_factory=dict)
 
     def parse(self, document: object) -> Instance:

@@ -16,6 +16,7 @@ from service import errors, openapi
 from service.api import include_routers
 from service.db.session import Database
 from service.decisions.serving import ServedPolicies
+from service.instances.drawing import Drawings
 from service.jobs.bell import make_bell
 from service.keys.service import Door
 from service.metrics import Metrics
@@ -52,6 +53,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.storage = Storage(settings.data_dir)
     app.state.bell = make_bell(settings)
     app.state.served = ServedPolicies(settings, metrics)
+    app.state.drawings = Drawings()
     metrics.watch_jobs(lambda: jobs_by_state(app.state.database))
     errors.install(app)
     include_routers(app, settings)

@@ -54,6 +54,7 @@ PROBLEM = Problem(
     default_family=lambda system: "myopic",
     view=lazy(f"{_ROOM}.view:HydroView"),
     examples=EXAMPLES,
+    draw=lazy(f"{_ROOM}.figures:draw"),
     program=lazy(f"{_ROOM}.program:hydro_program"),
     full_stages=Face(lazy(f"{_ROOM}.full_stages:full_stages"), _plans_are_exact),
     targets=lazy(f"{_ROOM}.targets:hydro_targets"),

@@ -90,6 +90,7 @@ PROBLEM = Problem(
     default_family=_default_family,
     view=lazy(f"{_ROOM}.view:NetworkView"),
     examples=EXAMPLES,
+    draw=lazy(f"{_ROOM}.figures:draw"),
     program=lazy(f"{_ROOM}.program:network_program"),
     bounds=BOUNDS,
     importers=IMPORTERS,

@@ -93,7 +93,7 @@ def compile_layout(net: InventoryNetwork) -> Layout:
         due_lanes = np.concatenate([instant, delayed])
         due_from = np.concatenate([num_slots + instant, slot_start[delayed]])
     landing = post_start[lead > 0] if early else np.zeros(0, dtype=np.int64)
-    flow, lane_flow, flow_std = _flows(net, nodes, place)
+    flow, lane_flow, flow_std = mean_flows(net, nodes, place)
     return Layout(
         nodes=nodes,
         lanes=list(net.lanes),
@@ -145,7 +145,7 @@ def _ramp(lengths: Ints) -> Ints:
     return np.concatenate([np.arange(n) for n in lengths]) if len(lengths) else np.zeros(0, dtype=np.int64)
 
 
-def _flows(net: InventoryNetwork, nodes: list[Node], place: dict[str, int]) -> tuple[Floats, Floats, Floats]:
+def mean_flows(net: InventoryNetwork, nodes: list[Node], place: dict[str, int]) -> tuple[Floats, Floats, Floats]:
     """Mean flow through nodes and lanes and the spread of the demand behind it, suppliers sharing equally."""
     mean, std = net.demand.moments(net.timeline)
     flow = np.zeros(len(nodes))

@@ -47,6 +47,7 @@ PROBLEM = Problem(
     default_family=lambda plant: "sequential" if len(plant.machines) > 1 else "mlp",
     view=lazy(f"{_ROOM}.view:LotView"),
     examples=EXAMPLES,
+    draw=lazy(f"{_ROOM}.figures:draw"),
     program=lazy(f"{_ROOM}.program:lot_program"),
     importers=IMPORTERS,
     values=lazy(f"{_POLICIES}.critics:critics"),

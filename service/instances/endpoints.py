@@ -12,12 +12,24 @@ from starlette.responses import Response
 
 from models.core import Instance
 from service.db.rows import InstanceRow
-from service.deps import Collection, InstanceId, MayRead, MayTrain, Reading, ThePage, Writing, newest_first
+from service.deps import (
+    Collection,
+    InstanceId,
+    MayRead,
+    MayTrain,
+    Reading,
+    TheDatabase,
+    ThePage,
+    Writing,
+    newest_first,
+)
 from service.errors import ApiError
+from service.figures import Figures
 from service.forms import read_form
 from service.idempotency import Once, TheOnce
 from service.ids import NAME_PATTERN
 from service.instances import importing, repository, service
+from service.instances.drawing import Drawings
 from service.instances.schemas import IMPORT_BODY, InstanceCreated, InstanceSummary, InstanceView, Issues
 from service.requests import StrictRoute
 
@@ -92,6 +104,16 @@ def get_instance(instance_id: InstanceId, session: Reading, caller: MayRead) -> 
     """One instance with its document."""
     row = service.get(session, instance_id)
     return {**service.summary(row), "document": row.body}
+
+
+@router.get("/{instance_id}/figures", response_model=Figures)
+def get_instance_figures(instance_id: InstanceId, request: Request, database: TheDatabase, caller: MayRead) -> Response:
+    """The instance drawn: networks, matrices, and what was and may come with quantile bands."""
+    with database.read() as session:
+        row = service.get(session, instance_id)
+        digest, document = row.digest, row.body
+    drawings: Drawings = request.app.state.drawings
+    return Response(drawings.of(digest, document), media_type="application/json")
 
 
 @router.delete("/{instance_id}", status_code=204)

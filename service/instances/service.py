@@ -17,10 +17,11 @@ from service.instances import repository
 
 def parse(document: object) -> Instance:
     """The typed instance of a document; `InvalidInput` names every field at fault."""
-    return _problem_of(document).parse(document)
+    return problem_of(document).parse(document)
 
 
-def _problem_of(document: object) -> Problem:
+def problem_of(document: object) -> Problem:
+    """The problem that a document names; `InvalidInput` if it names none that is known."""
     if not isinstance(document, dict):
         raise InvalidInput([Issue("type", "error", "", "An instance is a JSON object.")])
     name, known = document.get("problem"), problems()

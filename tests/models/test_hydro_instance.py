@@ -6,7 +6,6 @@ from models.core import InvalidInput, issues_of
 from models.hydrothermal.instance import HydrothermalSystem
 from tests.models.hydro_systems import changed, every_option, two_buses
 
-
 TIERS = [{"share_of_load": 0.1, "cost_per_mwh": 200}]
 
 

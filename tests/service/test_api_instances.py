@@ -9,6 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from models.registry import problems
+from service.figures import Figures
+from service.instances.drawing import KEPT, Drawings
 from service.settings import Settings
 from tests.service.api_server import Server, add_policy, example_document, make_settings, running
 
@@ -127,3 +130,26 @@ class TestDelete:
         answer = client.delete(f"/v1/instances/{instance_id}")
         assert (answer.status_code, answer.json()["used_by"]) == (409, ["policies"])
         assert client.get(f"/v1/instances/{instance_id}").status_code == 200
+
+
+class TestFigures:
+    def test_an_instance_is_drawn_without_a_policy(self, own: httpx.Client) -> None:
+        for problem in problems().values():
+            made = own.post("/v1/instances", json=problem.examples[-1].document()).json()
+            answer = own.get(f"/v1/instances/{made['id']}/figures")
+            assert answer.status_code == 200
+            figures = Figures.model_validate(answer.json()).figures
+            assert len({figure.key for figure in figures}) == len(figures) > 1
+            assert own.get(f"/v1/instances/{made['id']}/figures").content == answer.content
+
+    def test_an_unknown_one_is_not_found(self, own: httpx.Client) -> None:
+        answer = own.get("/v1/instances/ins_01K9ZV6Q5RJ8XAMB4T0CWD3EFG/figures")
+        assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
+
+    def test_only_the_last_drawings_are_kept(self) -> None:
+        drawings = Drawings()
+        document = example_document()
+        for k in range(KEPT + 1):
+            drawings.of(f"sha256:{k}", document)
+        assert len(drawings._kept) == KEPT
+        assert "sha256:0" not in drawings._kept
