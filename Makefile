@@ -17,7 +17,7 @@ TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 FAST := not slow and not postgres and not processes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo serve test static check format lint types contracts fast bench clean
+.PHONY: help setup setup-browser dev demo serve test static check format lint types contracts fast bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ help: ## Show this list
 setup: $(VENV)/.setup ## Install Herenow into .venv, ready for `make demo` and `make serve`
 
 dev: $(VENV)/.dev ## Install what tests and checks need as well
+
+setup-browser: ## Install Debian's Chromium, in which the dashboard's tests run (needs root)
+	apt-get update -q && apt-get install -y --no-install-recommends chromium fonts-liberation
 
 demo: setup ## Train a policy for an example supply network and recommend today's orders (minutes)
 	@$(BIN)/python examples/demo.py

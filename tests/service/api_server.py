@@ -55,15 +55,15 @@ def make_settings(folder: Path, **given: Any) -> Settings:
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[Server]:
-    """Serve on a free port until left; the database is brought up to date first."""
+def running(settings: Settings, port: int = 0) -> Iterator[Server]:
+    """Serve on a free port (or that one) until left; the database is brought up to date first."""
     Storage(settings.data_dir).prepare()
     database = Database(settings.database)
     upgrade(database)
     database.close()
     app = create_app(settings)
     server = uvicorn.Server(
-        uvicorn.Config(app, http=ProblemProtocol, port=0, log_level="warning", timeout_graceful_shutdown=2)
+        uvicorn.Config(app, http=ProblemProtocol, port=port, log_level="warning", timeout_graceful_shutdown=2)
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -1,7 +1,7 @@
 // The frame: navigation, the page of the address, and what must be told on any page (no line, no key).
 import { html, render, useEffect, useRef, useState, useCell, useErrorBoundary } from "./lib/ui.js";
 import { place, match } from "./lib/router.js";
-import { asked, get, keyWanted, online, setKey } from "./lib/api.js";
+import { asked, get, keyWanted, online, setKey, watchLine } from "./lib/api.js";
 import { setTheme, theme } from "./lib/theme.js";
 import { Dialog } from "./parts/dialog.js";
 import { Problem, Toasts } from "./parts/notice.js";
@@ -67,10 +67,13 @@ function App() {
   const { path, query } = useCell(place);
   const line = useCell(online);
   const main = useRef(null);
+  const shown = useRef(path);
   const found = match(ROUTES, path);
   useEffect(() => {
     asked.set([]);
-    main.current?.focus({ preventScroll: true });
+    if (shown.current === path) return; // the first page leaves the keyboard at its top
+    shown.current = path;
+    main.current.focus({ preventScroll: true });
     scrollTo(0, 0);
   }, [path]);
   return html`<div class="frame">
@@ -85,6 +88,7 @@ function App() {
   </div>`;
 }
 
+watchLine();
 const app = document.getElementById("app");
 app.replaceChildren();
 render(html`<${App} />`, app);

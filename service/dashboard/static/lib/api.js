@@ -3,6 +3,7 @@ import { cell } from "./ui.js";
 
 const KEY = "herenow.key";
 const LOOK_MS = 1500;
+const WATCH_MS = 4000;
 
 /** Whether the server answers; null until the first request has. */
 export const online = cell(null);
@@ -129,14 +130,22 @@ export function saveBlob(blob, fileName) {
 
 let looking = null;
 
+const isThere = async () => Boolean((await fetch("/healthz/live", { cache: "no-store" }).catch(() => null))?.ok);
+
 /** The line is lost: look for the server until it answers again. */
 function lost() {
   online.set(false);
   looking ??= setInterval(async () => {
-    const answer = await fetch("/healthz/live", { cache: "no-store" }).catch(() => null);
-    if (!answer?.ok) return;
+    if (!(await isThere())) return;
     clearInterval(looking);
     looking = null;
     online.set(true);
   }, LOOK_MS);
+}
+
+/** Notice a lost server also on a page that asks for nothing. */
+export function watchLine() {
+  setInterval(async () => {
+    if (document.visibilityState === "visible" && !looking && !(await isThere())) lost();
+  }, WATCH_MS);
 }
