@@ -28,9 +28,9 @@ from service.figures import Figures
 from service.forms import read_form
 from service.idempotency import Once, TheOnce
 from service.ids import NAME_PATTERN
-from service.instances import importing, repository, service
+from service.instances import fit, importing, repository, service
 from service.instances.drawing import Drawings
-from service.instances.schemas import IMPORT_BODY, InstanceCreated, InstanceSummary, InstanceView, Issues
+from service.instances.schemas import IMPORT_BODY, FitView, InstanceCreated, InstanceSummary, InstanceView, Issues
 from service.requests import StrictRoute
 
 router = APIRouter(prefix="/v1/instances", tags=["instances"], route_class=StrictRoute)
@@ -114,6 +114,13 @@ def get_instance_figures(instance_id: InstanceId, request: Request, database: Th
         digest, document = row.digest, row.body
     drawings: Drawings = request.app.state.drawings
     return Response(drawings.of(digest, document), media_type="application/json")
+
+
+@router.get("/{instance_id}/fit", response_model=FitView)
+def get_instance_fit(instance_id: InstanceId, session: Reading, caller: MayRead) -> dict[str, Any]:
+    """Which solvers serve this instance with their defaults, why not the others, and which classical rules fit it."""
+    document = service.get(session, instance_id).body
+    return fit.fit(service.problem_of(document), service.parse(document))
 
 
 @router.delete("/{instance_id}", status_code=204)

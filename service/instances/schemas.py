@@ -64,3 +64,28 @@ class InstanceView(InstanceSummary):
     """An instance with its document, defaults filled in."""
 
     document: dict[str, Any]
+
+
+class SolverFit(BaseModel):
+    """Whether a solver serves an instance."""
+
+    name: str
+    title: str
+    kind: Literal["train", "solve"] = Field(description="Gives a policy, or a plan or bound of a program.")
+    serves: bool = Field(description="Whether it does with its default configuration.")
+    reasons: list[str] = Field(description="What stands against it; empty when it serves the instance.")
+    configurable: bool = Field(description="False where the problem's structure rules it out, whatever its config.")
+
+
+class RuleFit(BaseModel):
+    """A classical rule that fits an instance."""
+
+    name: str
+    title: str
+
+
+class FitView(BaseModel):
+    """What an instance can be given to."""
+
+    solvers: list[SolverFit]
+    rules: list[RuleFit] = Field(description="Classical rules an evaluation on this instance may name.")

@@ -118,6 +118,37 @@ class TestList:
         assert own.get("/v1/instances?problem=nothing").json() == {"items": [], "next_cursor": None}
 
 
+class TestFit:
+    def test_a_solver_serves_or_says_why_not(self, own: httpx.Client) -> None:
+        instance_id = own.post("/v1/instances", json=example_document()).json()["id"]
+        fit = own.get(f"/v1/instances/{instance_id}/fit").json()
+        known = {solver["name"] for solver in own.get("/v1/solvers").json()["items"]}
+        assert {solver["name"] for solver in fit["solvers"]} == known
+        assert all(solver["serves"] == (solver["reasons"] == []) for solver in fit["solvers"])
+        assert {True, False} == {solver["serves"] for solver in fit["solvers"]}
+
+    def test_a_job_is_refused_for_the_reasons_it_gives(self, own: httpx.Client) -> None:
+        instance_id = own.post("/v1/instances", json=example_document()).json()["id"]
+        fit = own.get(f"/v1/instances/{instance_id}/fit").json()
+        for solver in fit["solvers"]:
+            body = {"kind": solver["kind"], "instance_id": instance_id, "solver": solver["name"]}
+            answer = own.post("/v1/jobs", json=body)
+            assert (answer.status_code == 202) == solver["serves"]
+            assert solver["configurable"] or answer.json()["reasons"] == solver["reasons"]
+
+    def test_its_rules_are_those_an_evaluation_takes(self, own: httpx.Client) -> None:
+        instance_id = own.post("/v1/instances", json=example_document()).json()["id"]
+        rules = [rule["name"] for rule in own.get(f"/v1/instances/{instance_id}/fit").json()["rules"]]
+        job = {"kind": "evaluate", "instance_id": instance_id, "rules": rules}
+        assert rules
+        assert own.post("/v1/jobs", json=job).status_code == 202
+        refused = own.post("/v1/jobs", json=job | {"rules": ["no_such_rule"]}).json()
+        assert all(rule in refused["errors"][0]["detail"] for rule in rules)
+
+    def test_an_unknown_instance_is_not_found(self, own: httpx.Client) -> None:
+        assert own.get("/v1/instances/ins_01K9ZV6Q5RJ8XAMB4T0CWD3EFG/fit").status_code == 404
+
+
 class TestDelete:
     def test_an_instance_nothing_uses_goes(self, own: httpx.Client) -> None:
         place = own.post("/v1/instances", json=example_document()).headers["Location"]
