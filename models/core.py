@@ -98,14 +98,33 @@ def canonical_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
 
 
-def issues_of(error: ValidationError, prefix: str = "") -> list[Issue]:
-    """Issues named by a pydantic error, with JSON Pointers into the document (below `prefix`)."""
+def place_in(document: object, location: Sequence[str | int], missing: bool = False) -> list[str | int]:
+    """The parts of a validator's location that are places in a document: union tags, types and such are left out.
+
+    `missing`: the last part names a field the document lacks; it is kept.
+    """
+    place, parts = document, []
+    for index, part in enumerate(location):
+        in_list = isinstance(place, list) and isinstance(part, int) and part < len(place)
+        if in_list or (isinstance(place, dict) and part in place):
+            place = place[part]  # type: ignore[index]
+        elif not (missing and index == len(location) - 1):
+            continue
+        parts.append(part)
+    return parts
+
+
+def issues_of(error: ValidationError, prefix: str = "", document: object = None) -> list[Issue]:
+    """Issues named by a pydantic error, with JSON Pointers (below `prefix`); into the document, where it is given."""
     found: list[Issue] = []
     for entry in error.errors(include_url=False, include_input=False):
+        where: Sequence[str | int] = entry["loc"]
+        if document is not None:
+            where = place_in(document, where, entry["type"] == "missing")
         if entry["type"] == "rules":
             found += [Issue(i.code, i.severity, prefix + i.pointer, i.detail) for i in entry["ctx"]["issues"]]
         else:
-            found.append(Issue(entry["type"], "error", prefix + pointer(*entry["loc"]), entry["msg"]))
+            found.append(Issue(entry["type"], "error", prefix + pointer(*where), entry["msg"]))
     return found
 
 
@@ -254,7 +273,7 @@ class Problem:
         try:
             return self.instance.model_validate(document)
         except ValidationError as error:
-            raise InvalidInput(issues_of(error)) from None
+            raise InvalidInput(issues_of(error, document=document)) from None
 
     def family(self, name: str) -> PolicyFamily:
         """The policy family of that name; KeyError if there is none."""

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, TimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from models.core import InvalidInput, Issue, pointer
+from models.core import InvalidInput, Issue, place_in, pointer
 from service.problem_types import KINDS, STATUS_KINDS
 
 log = logging.getLogger(__name__)
@@ -180,23 +180,11 @@ def field_errors(entries: Iterable[Mapping[str, Any]], body: Any = None) -> list
             prefix = pointer(*rest)
             found += [FieldError(prefix + i.pointer, i.detail) for i in entry["ctx"]["issues"]]
         elif where == "body":
-            found.append(FieldError(pointer(*_into(body, rest)), entry["msg"]))
+            is_missing = entry["type"] in ("missing", "union_tag_invalid", "union_tag_not_found")
+            found.append(FieldError(pointer(*place_in(body, rest, is_missing)), entry["msg"]))
         else:
             found.append(FieldError(pointer(*rest), entry["msg"], "header" if where == "cookie" else str(where)))
     return found
-
-
-def _into(body: Any, location: Sequence[str | int]) -> list[str | int]:
-    """The parts of a validator's location that are places in the body: union tags and such are left out."""
-    place, parts = body, []
-    for part in location:
-        inside = isinstance(part, int) and part < len(place) if isinstance(place, list) else False
-        if inside or (isinstance(place, dict) and part in place):
-            place = place[part]
-        elif part is not location[-1]:
-            continue
-        parts.append(part)
-    return parts
 
 
 def _summary(errors: Sequence[FieldError]) -> str:

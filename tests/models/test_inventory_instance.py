@@ -45,7 +45,7 @@ REFUSED = [
     (["lanes", 2, "from"], "s2", "/lanes"),
     (["warmup_periods"], 50, "/warmup_periods"),
     (["objective"], "profit", "/objective"),
-    (["demand", "correlation"], 1.5, "/demand/normal/correlation"),
+    (["demand", "correlation"], 1.5, "/demand/correlation"),
     (["demand", "nodes", "s3"], {"mean": 1, "std": 1}, "/demand/nodes/s3"),
     (["demand", "nodes", "dc"], {"mean": 1, "std": 1}, "/demand/nodes/dc"),
     (["demand", "nodes", "s1"], ..., "/nodes/2"),

@@ -72,6 +72,11 @@ class TestValidate:
         assert {"/periods", "/surprise"} <= {issue["pointer"] for issue in issues}
         assert all(issue["code"] and issue["detail"] for issue in issues)
 
+    def test_a_place_inside_a_choice_of_shapes_is_a_place_in_the_document(self, own: httpx.Client) -> None:
+        document = example_document() | {"demand": {"process": "normal", "nodes": {"store": {"mean": -1.0}}}}
+        issues = own.post("/v1/instances/validate", json=document).json()["issues"]
+        assert [issue["pointer"] for issue in issues] == ["/demand/nodes/store/mean", "/demand/nodes/store/std"]
+
     @pytest.mark.parametrize("document", [5, [], {}, {"problem": "nothing"}, {"problem": []}])
     def test_any_json_is_answered(self, own: httpx.Client, document: object) -> None:
         answer = own.post("/v1/instances/validate", json=document)

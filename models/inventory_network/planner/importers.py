@@ -181,7 +181,7 @@ def _network(document: Document) -> InventoryNetwork:
     try:
         return InventoryNetwork.model_validate(document)
     except ValidationError as error:
-        raise InvalidInput(issues_of(error)) from None
+        raise InvalidInput(issues_of(error, document=document)) from None
 
 
 def _add_history(document: Document, files: Mapping[str, bytes], words: _Options) -> None:
