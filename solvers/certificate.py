@@ -13,6 +13,7 @@ import numpy as np
 from models.core import BoundMethod, BoundValue, Instance, Problem
 from solvers.bounds import Hindsight
 from solvers.core import Callbacks, InnerSolveError
+from solvers.distribution import distributions
 from solvers.evaluation import (
     Z95,
     Floats,
@@ -119,10 +120,12 @@ def certificate_document(
     mean, _ = estimate(samples[own].total)
     short = {name: missed(simulator, samples[name]) for name in samples}
     few = len(simulator.places) <= FEW_PLACES
+    spread = distributions({name: samples[name].total for name in (own, *others)})
     rules = [
         {"name": name}
         | performance(simulator, samples[name], with_places=few)
         | {"paired_difference": paired_difference(samples[name].total, samples[own].total)}
+        | {"distribution": spread[name]}
         for name in sorted(others, key=lambda name: (bool(short[name]), estimate(samples[name].total)[0]))
     ]
     rivals = [rule for rule in rules if not short[rule["name"]]]
@@ -130,7 +133,7 @@ def certificate_document(
     document: dict[str, Any] = {
         "scenarios": len(samples[own].total),
         "scenario_seed": seed,
-        "policy": performance(simulator, samples[own]),
+        "policy": performance(simulator, samples[own]) | {"distribution": spread[own]},
         "rules": rules,
         "bound": None,
         "bounds": [],

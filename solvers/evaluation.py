@@ -29,6 +29,8 @@ LEAST_CHUNK = 64  # scenarios drawn together, however many numbers one of them h
 FIRST_SLICE = 2  # scenarios simulated before the clock is looked at: a policy may take seconds for each
 LEAST_SCENARIOS = 1024  # from which a mean may count as known
 MOMENT = 10.0  # [s] that may be spent in any case to get as many
+SAMPLED_PATHS = 30  # scenarios whose own paths are kept, the first ones: the same for every policy
+SAMPLED_NUMBERS = 20_000  # numbers of them at most, a quantity and policy: long horizons keep fewer
 SERIES_SCENARIOS = 4096  # for which stage series are kept
 QUICK_SHARE = 0.02  # share of the time up to which the next slice is eight times as large, not twice
 MAX_SCENARIOS = 65_536
@@ -216,19 +218,19 @@ def _by_place(simulator: Simulator[Any, Any, Any, Any], sample: Sample, stages: 
     for k, place in enumerate(simulator.places):
         column = {name: values[k : k + 1] for name, values in sample.places.items()}
         figures = {name: float(value) for name, value in column.items()}
-        entry = {name: _short(value / count) for name, value in figures.items() if name in sample.components}
+        entry = {name: short(value / count) for name, value in figures.items() if name in sample.components}
         entry |= {
-            f"mean_{name}": _short(value / (count * stages))
+            f"mean_{name}": short(value / (count * stages))
             for name, value in figures.items()
             if name not in sample.components and value
         }
         if figures.get("demand", 0.0) > 0:
-            entry |= {name: _short(value) for name, value in simulator.service(column).items()}
+            entry |= {name: short(value) for name, value in simulator.service(column).items()}
         found[place] = entry
     return found
 
 
-def _short(value: float) -> float:
+def short(value: float) -> float:
     """Six digits: a thousand places are many numbers."""
     return float(f"{value:.6g}")
 
@@ -312,11 +314,13 @@ def compare(
 
 
 def quantile_paths(sample: Sample) -> dict[str, Any]:
-    """Quantiles over scenarios of every series at every stage, for plots."""
+    """Quantiles and mean over scenarios of every series at every stage, and some scenarios' own paths, for plots."""
     levels = (0.05, 0.25, 0.5, 0.75, 0.95)
     paths: dict[str, Any] = {}
     for name, series in sample.series.items():
         values = np.quantile(series.numpy(), levels, axis=0)
         paths[name] = {f"q{round(100 * q):02d}": row.tolist() for q, row in zip(levels, values, strict=True)}
         paths[name]["mean"] = series.double().mean(0).tolist()
+        kept = series[: min(SAMPLED_PATHS, max(SAMPLED_NUMBERS // series.shape[1], 1))]
+        paths[name]["samples"] = [[short(value) for value in path] for path in kept.double().tolist()]
     return paths

@@ -13,6 +13,7 @@ from solvers import search
 from solvers.artifact import PolicyArtifact, versions
 from solvers.certificate import KnownBound, certify, relative_gap
 from solvers.core import Callbacks, Config, Solver, TrainRequest, TrainResult, WeightsDoNotFit
+from solvers.distribution import pairs
 from solvers.evaluation import Scenarios, quantile_paths
 from solvers.families import plan_config, policy_of
 from solvers.hdpo import HDPO, HDPOConfig, scenario_seed, train
@@ -226,6 +227,7 @@ def run_evaluation(
     document["policies"] = entries
     for key in ("beats_best_rule", "better_rule", "recommended_for_use", "missed_targets"):
         del document[key]
+    document["pairs"] = pairs({name: sample.total for name, sample in samples.items()})
     return EvaluationDocument(document, {name: quantile_paths(sample) for name, sample in samples.items()})
 
 

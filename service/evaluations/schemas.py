@@ -46,13 +46,13 @@ class EvaluationSummary(BaseModel):
 
 
 class EvaluationView(EvaluationSummary):
-    """An evaluation: per policy its cost with interval, components, service and paired differences, and the bound."""
+    """An evaluation: per policy its cost with interval and distribution, components, service; every pair; the bound."""
 
     document: dict[str, Any]
 
 
 class PathsView(BaseModel):
-    """Quantile paths for plots: per policy and quantity, one value a stage and quantile."""
+    """Paths for plots: per policy and quantity, quantiles and mean by stage, and some scenarios' own `samples`."""
 
     id: str
     paths: dict[str, Any]

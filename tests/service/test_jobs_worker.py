@@ -242,6 +242,7 @@ class TestUsingPolicies:
         assert evaluation.body["policy_ids"] == {"good:1": desk.job(submitted["train"]).policy_id}
         assert evaluation.body["scenarios"] == 64
         assert len(evaluation.paths["good:1"]["cost"]["q50"]) == 8
+        assert [(pair["policy"], pair["other"]) for pair in evaluation.body["pairs"]] == [("good:1", "base_stock")]
         assert desk.states(job.id) == ["queued", "starting", "running", "finalizing", "succeeded"]
 
     def test_a_name_trained_again_gets_the_next_version(
