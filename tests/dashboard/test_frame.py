@@ -61,7 +61,9 @@ class TestFiles:
         assert "frame-ancestors 'none'" in policies[0]
 
     def test_libraries_of_others_are_as_listed(self) -> None:
-        listed = dict(re.findall(r"\| `([^`]+)` \|.*`([0-9a-f]{64})` \|", (FOLDER / "vendor" / "README.md").read_text()))
+        listed = dict(
+            re.findall(r"\| `([^`]+)` \|.*`([0-9a-f]{64})` \|", (FOLDER / "vendor" / "README.md").read_text())
+        )
         files = [path for path in (FOLDER / "vendor").iterdir() if path.suffix in (".js", ".css")]
         assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files} == listed
 
