@@ -14,17 +14,19 @@ from service.deployments.endpoints import router as aliases
 from service.evaluations.endpoints import router as evaluations
 from service.instances.endpoints import router as instances
 from service.jobs.endpoints import router as jobs
+from service.keys.endpoints import router as keys
 from service.policies.endpoints import router as policies
 from service.problems.endpoints import router as problems
 from service.problems.solver_endpoints import router as solvers
 from service.settings import Settings
 from service.system.endpoints import health, status
 from service.system.pages import router as pages
+from service.workers.endpoints import router as workers
 
 
 def include_routers(app: FastAPI, settings: Settings) -> None:
     """Include every room's router under the body limit of its kind."""
     rooms = (problems, solvers, instances, jobs, policies, aliases, recommendations, evaluations)
-    for router in (*rooms, status, health, pages, dashboard):
+    for router in (*rooms, keys, workers, status, health, pages, dashboard):
         app.include_router(router, max_body_size=settings.max_body_bytes)
     app.include_router(recommend_router, max_body_size=settings.max_batch_bytes)

@@ -123,6 +123,7 @@ def allow(scope: str) -> Callable[..., Coroutine[Any, Any, Caller]]:
 MayRead = Annotated[Caller, Depends(allow("read"))]
 MayPlan = Annotated[Caller, Depends(allow("plan"))]
 MayTrain = Annotated[Caller, Depends(allow("train"))]
+MayAdmin = Annotated[Caller, Depends(allow("admin"))]
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,7 @@ def id_path(prefix: str, what: str) -> Any:
 InstanceId = Annotated[str, id_path("ins", "instance")]
 JobId = Annotated[str, id_path("job", "job")]
 RecommendationId = Annotated[str, id_path("rec", "recommendation")]
+KeyId = Annotated[str, id_path("key", "API key")]
 EvaluationId = Annotated[str, id_path("evl", "evaluation")]
 PolicyName = Annotated[str, Path(pattern=NAME_PATTERN, description="The policy's name.", examples=["north-stores"])]
 AliasName = Annotated[

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from service.ids import is_id
@@ -36,6 +37,15 @@ class Storage:
         """Whether files can be made here (a readiness check)."""
         return self.root.is_dir() and os.access(self.root, os.W_OK | os.X_OK)
 
+    def sizes(self) -> dict[str, int]:
+        """What the folders below the root hold [bytes]: artifacts, jobs."""
+        return {name: _size(self.root / name) for name in ("artifacts", "jobs")}
+
+    def disk(self) -> tuple[int, int]:
+        """Free and total space of the disk the root is on [bytes]."""
+        usage = shutil.disk_usage(self.root)
+        return usage.free, usage.total
+
     def job_folder(self, job_id: str) -> Path:
         """The job's folder; not made here. ValueError unless `job_id` is a job's id."""
         if not is_id(job_id, "job"):
@@ -59,3 +69,13 @@ class Storage:
     def remove_job(self, job_id: str) -> None:
         """Remove the job's folder, if there is one."""
         shutil.rmtree(self.job_folder(job_id), ignore_errors=True)
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files below a folder; what is removed while we look counts for nothing."""
+    total = 0
+    for place, _, files in os.walk(folder):
+        for file in files:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(place, file)).st_size
+    return total

@@ -22,6 +22,7 @@ from service.jobs.reconciler import Reconciler
 from service.jobs.runner import Runner
 from service.settings import Settings
 from service.storage import Storage
+from service.workers.service import Presence
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ def run_worker(settings: Settings) -> int:
     app = make_celery(settings)
     runner = Runner(settings, database, storage)
     reconciler = Reconciler(settings, database, make_bell(settings))
+    presence = Presence(settings, database, runner.name)
 
     @app.task(name=TASK, ignore_result=True)
     def hear(job_id: str) -> None:
@@ -46,14 +48,20 @@ def run_worker(settings: Settings) -> int:
     def stop(**details: Any) -> None:
         runner.stop()
 
+    def ready(**details: Any) -> None:
+        presence.start()
+
+    signals.worker_ready.connect(ready, weak=False)
     signals.worker_shutting_down.connect(stop, weak=False)
     reconciler.start()
     try:
         return _listen(app, settings)
     finally:
+        signals.worker_ready.disconnect(ready)
         signals.worker_shutting_down.disconnect(stop)
         runner.stop()
         reconciler.stop()
+        presence.stop()
         database.close()
 
 

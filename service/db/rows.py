@@ -222,6 +222,21 @@ class OutboxRow(Base):
     rings: Mapped[int] = mapped_column(default=0)
 
 
+class WorkerRow(Base):
+    """A worker process, as it last told of itself."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    queue: Mapped[str] = mapped_column(String(100))
+    concurrency: Mapped[int]
+    device: Mapped[str] = mapped_column(Word)
+    version: Mapped[str] = mapped_column(Word)
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+
+
 class JobEventRow(Base):
     """One event of a job; `seq` counts from 1 without a gap."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from service.db.rows import ApiKeyRow
@@ -23,6 +24,11 @@ def by_id(session: Session, key_id: str) -> ApiKeyRow | None:
 def all_keys(session: Session) -> list[ApiKeyRow]:
     """Every key, oldest first."""
     return list(session.scalars(select(ApiKeyRow).order_by(ApiKeyRow.id)))
+
+
+def everything() -> Select[Any]:
+    """The query for all keys."""
+    return select(ApiKeyRow)
 
 
 def any_valid(session: Session, now: datetime) -> bool:

@@ -89,21 +89,23 @@ def revoke(session: Session, key_id: str) -> bool:
 
 
 def listed(session: Session) -> list[dict[str, Any]]:
-    """Every key without its secret: id, name, scopes, times and whether it is valid now."""
+    """Every key without its secret, oldest first."""
     now = utcnow()
-    return [
-        {
-            "id": row.id,
-            "name": row.name,
-            "scopes": row.scopes,
-            "valid": _is_valid(row, now),
-            "created_at": row.created_at,
-            "expires_at": row.expires_at,
-            "revoked_at": row.revoked_at,
-            "last_used_at": row.last_used_at,
-        }
-        for row in repository.all_keys(session)
-    ]
+    return [shown(row, now) for row in repository.all_keys(session)]
+
+
+def shown(row: ApiKeyRow, now: datetime) -> dict[str, Any]:
+    """A key without its secret: id, name, scopes, times and whether it is valid now."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "scopes": row.scopes,
+        "valid": _is_valid(row, now),
+        "created_at": row.created_at,
+        "expires_at": row.expires_at,
+        "revoked_at": row.revoked_at,
+        "last_used_at": row.last_used_at,
+    }
 
 
 def identify(database: Database, secret: str) -> Caller | None:

@@ -1,4 +1,4 @@
-"""Health, version, limits, queue and metrics."""
+"""Health, version, limits, queue, storage and metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.jobs.schemas import duration_of
 from service.requests import StrictRoute
 from service.strict_json import MAX_DEPTH
 from service.system import service
-from service.system.schemas import Limits, Live, Queue, Ready, Version
+from service.system.schemas import Limits, Live, Queue, Ready, StorageUsed, Version
 from service.version import VERSION
 
 health = APIRouter(tags=["service"], route_class=StrictRoute)
@@ -69,3 +69,9 @@ def limits(settings: TheSettings, caller: MayRead) -> Limits:
 def queue(session: Reading, caller: MayRead) -> Queue:
     """How many jobs wait and run."""
     return service.queue(session)
+
+
+@status.get("/v1/storage", response_model=StorageUsed)
+def storage(session: Reading, request: Request, caller: MayRead) -> StorageUsed:
+    """What the service keeps on disk, by kind, and how much room is left; `herenow gc` frees what nobody needs."""
+    return service.storage_used(session, request.app.state.storage)

@@ -37,3 +37,11 @@ def is_finished(state: str) -> bool:
 def ping(session: Session) -> None:
     """Ask the database for anything."""
     session.execute(text("SELECT 1"))
+
+
+def database_bytes(session: Session) -> int:
+    """Size of the database [bytes]: its pages on SQLite, what the server says on PostgreSQL."""
+    if session.get_bind().dialect.name == "sqlite":
+        pages, size = (session.scalar(text(f"PRAGMA {name}")) or 0 for name in ("page_count", "page_size"))
+        return int(pages) * int(size)
+    return int(session.scalar(text("SELECT pg_database_size(current_database())")) or 0)

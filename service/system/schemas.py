@@ -55,6 +55,16 @@ class Queue(BaseModel):
     jobs: dict[str, int] = Field(description="Number of jobs by state.")
 
 
+class StorageUsed(BaseModel):
+    """What the service keeps, and how much room is left."""
+
+    artifacts_bytes: int = Field(description="Policies' weights and certificates [bytes].")
+    jobs_bytes: int = Field(description="Jobs' logs and checkpoints [bytes].")
+    database_bytes: int = Field(description="The database [bytes].")
+    free_bytes: int = Field(description="Free on the disk of the data folder [bytes].")
+    total_bytes: int = Field(description="Size of that disk [bytes].")
+
+
 class ProblemType(BaseModel):
     """A type of problem document."""
 

@@ -14,7 +14,7 @@ from service.errors import ApiError
 from service.settings import Settings
 from service.storage import Storage
 from service.system import repository
-from service.system.schemas import Queue
+from service.system.schemas import Queue, StorageUsed
 
 log = logging.getLogger(__name__)
 
@@ -65,4 +65,16 @@ def queue(session: Session) -> Queue:
     unfinished = sum(number for state, number in counts.items() if not repository.is_finished(state))
     return Queue(
         queued=queued, active=unfinished - queued, oldest_queued_at=repository.oldest_queued(session), jobs=counts
+    )
+
+
+def storage_used(session: Session, storage: Storage) -> StorageUsed:
+    """What the service keeps, and how much room is left."""
+    sizes, (free, total) = storage.sizes(), storage.disk()
+    return StorageUsed(
+        artifacts_bytes=sizes["artifacts"],
+        jobs_bytes=sizes["jobs"],
+        database_bytes=repository.database_bytes(session),
+        free_bytes=free,
+        total_bytes=total,
     )

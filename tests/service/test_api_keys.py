@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from sqlalchemy import select
 
-from service.db.rows import ApiKeyRow
+from service.db.rows import ApiKeyRow, IdempotencyKeyRow
 from service.db.session import Database
 from service.keys import service as keys
 from tests.service.api_server import Server, example_document, make_settings, running
@@ -108,6 +108,79 @@ class TestKeys:
         assert status(locked, None, path="/healthz/live") == 200
         assert status(locked, None, path="/problems/forbidden") == 200
         assert status(locked, None, path="/metrics") == 401
+
+
+class TestManaging:
+    """`/v1/keys`."""
+
+    @pytest.fixture
+    def admin(self, locked: Server) -> Iterator[httpx.Client]:
+        with locked.client(key_for(locked, "admin").secret) as client:
+            yield client
+
+    def test_a_key_made_opens_the_door_and_is_shown_once(self, locked: Server, admin: httpx.Client) -> None:
+        made = admin.post("/v1/keys", json={"name": "maria", "scopes": ["plan", "read"], "expires_in": "P30D"})
+        key = made.json()
+        assert (made.status_code, made.headers["Location"]) == (201, f"/v1/keys/{key['id']}")
+        assert status(locked, key["secret"]) == 200
+        shown = admin.get(f"/v1/keys/{key['id']}").json()
+        assert shown == {name: key[name] for name in key if name != "secret"} | {"last_used_at": shown["last_used_at"]}
+        assert (shown["scopes"], shown["valid"]) == (["read", "plan"], True)
+        expires, made_at = (datetime.fromisoformat(shown[name]) for name in ("expires_at", "created_at"))
+        assert timedelta(days=29) < expires - made_at <= timedelta(days=30)
+        assert key["secret"] not in admin.get("/v1/keys").text
+
+    def test_one_may_last_until_it_is_revoked(self, locked: Server, admin: httpx.Client) -> None:
+        key = admin.post("/v1/keys", json={"name": "robot", "scopes": ["read"], "expires_in": None}).json()
+        assert key["expires_at"] is None
+        assert admin.delete(f"/v1/keys/{key['id']}").status_code == 204
+        assert status(locked, key["secret"]) == 401
+        kept = next(item for item in admin.get("/v1/keys").json()["items"] if item["id"] == key["id"])
+        assert (kept["valid"], kept["revoked_at"] is not None) == (False, True)
+
+    def test_the_secret_is_stored_nowhere_even_with_an_idempotency_key(
+        self, locked: Server, admin: httpx.Client
+    ) -> None:
+        body = {"name": "twice", "scopes": ["read"]}
+        sent = {"Idempotency-Key": "the-same"}
+        secrets = {admin.post("/v1/keys", json=body, headers=sent).json()["secret"] for _ in range(2)}
+        assert len(secrets) == 2
+        with locked.database.read() as session:
+            assert session.scalars(select(IdempotencyKeyRow)).all() == []
+
+    def test_nobody_locks_themselves_out(self, locked: Server) -> None:
+        key = key_for(locked, "admin")
+        with locked.client(key.secret) as client:
+            answer = client.delete(f"/v1/keys/{key.id}")
+            assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflict")
+            assert client.get("/v1/keys").status_code == 200
+
+    @pytest.mark.parametrize("scope", ["read", "plan", "train"])
+    def test_only_administrators_may(self, locked: Server, scope: str) -> None:
+        with locked.client(key_for(locked, scope).secret) as client:
+            body = {"name": "x", "scopes": ["admin"]}
+            place = "/v1/keys/key_01K9ZV6Q5RJ8XAMB4T0CWD3EFG"
+            answers = [client.get("/v1/keys"), client.post("/v1/keys", json=body), client.delete(place)]
+        assert [answer.status_code for answer in answers] == [403, 403, 403]
+
+    @pytest.mark.parametrize(
+        ("change", "pointer"),
+        [
+            ({"name": "Not A Name"}, "/name"),
+            ({"scopes": []}, "/scopes"),
+            ({"scopes": ["all"]}, "/scopes/0"),
+            ({"expires_in": "soon"}, "/expires_in"),
+            ({"expires_in": "P99999999D"}, "/expires_in"),
+            ({"secret": "mine"}, "/secret"),
+        ],
+    )
+    def test_each_wrong_field_is_named(self, admin: httpx.Client, change: dict[str, object], pointer: str) -> None:
+        answer = admin.post("/v1/keys", json={"name": "ann", "scopes": ["read"], **change})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+
+    def test_one_that_is_not_there_is_not_found(self, admin: httpx.Client) -> None:
+        place = "/v1/keys/key_01K9ZV6Q5RJ8XAMB4T0CWD3EFG"
+        assert admin.get(place).status_code == admin.delete(place).status_code == 404
 
 
 class TestRules:

@@ -9,9 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.ids import new_id
 from service.problem_types import KINDS
 from service.settings import Settings
-from tests.service.api_server import Server, example_document, make_settings, running
+from service.storage import Storage
+from tests.service.api_server import Server, add_policy, example_document, make_settings, running
 
 
 class TestHealth:
@@ -64,6 +66,17 @@ class TestStatus:
             }
             metrics = client.get("/metrics").text
         assert 'herenow_jobs{state="queued"} 2.0' in metrics
+
+    def test_storage_is_told_by_kind(self, settings: Settings) -> None:
+        with running(settings) as server, server.client() as client:
+            before = client.get("/v1/storage").json()
+            add_policy(server, example_document())
+            Storage(settings.data_dir).job_folder(new_id("job")).mkdir(parents=True)
+            after = client.get("/v1/storage").json()
+        assert after["artifacts_bytes"] > before["artifacts_bytes"] == 0
+        assert after["jobs_bytes"] == 0
+        assert after["database_bytes"] > 0
+        assert 0 < after["free_bytes"] <= after["total_bytes"]
 
     def test_metrics_count_requests_by_route_not_by_path(self, client: httpx.Client) -> None:
         client.get("/v1/problems/nothing")

@@ -14,7 +14,7 @@ import torch
 from sqlalchemy import select
 
 from service.db.migrate import upgrade
-from service.db.rows import EvaluationRow, PolicyRow
+from service.db.rows import EvaluationRow, PolicyRow, WorkerRow
 from service.db.session import Database
 from service.jobs.child import error_document
 from service.settings import Settings
@@ -59,6 +59,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[D
             yield Desk(settings, database)
             assert worker.process.poll() is None, "the worker did not survive its jobs"
             assert worker.stop() == 0
+            with database.read() as session:
+                assert session.scalar(select(WorkerRow)) is None, "the worker stayed on the list"
         finally:
             worker.kill()
             database.close()
@@ -72,6 +74,15 @@ def instance_id(desk: Desk) -> str:
 def small_document() -> dict[str, Any]:
     """One store, few periods: seconds of work at most."""
     return {**example_document("one-store-backlogged"), "periods": 8, "warmup_periods": 2, "name": "small"}
+
+
+def test_the_worker_tells_of_itself(desk: Desk) -> None:
+    def look() -> WorkerRow | None:
+        with desk.database.read() as session:
+            return session.scalar(select(WorkerRow))
+
+    row = eventually(look, tell=lambda: "nobody told")
+    assert (row.queue, row.concurrency) == (desk.settings.queue, 3)
 
 
 @pytest.fixture(scope="module")

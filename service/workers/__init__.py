@@ -1,0 +1,1 @@
+"""Workers: the processes that run jobs, as they tell of themselves."""
