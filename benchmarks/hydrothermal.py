@@ -5,8 +5,9 @@
     … --collect FOLDER [--write FILE]               prints the tables of what a folder holds
 
 Bolivia: DC, load at 0.6, 126 stages, judged on the 500 published paths that no training sees; per hour, all stages and
-the first 96. case3: 12 stages, 2,000 paths of a seed of their own. Every policy is simulated in the dynamics, so costs
-are paired path by path.
+the first 96. bolivia-ac: the same system dispatched in alternating current, on the first 96 stages of the published
+panel of ten paths; policies go on from those of DC and train in DC with losses. case3: 12 stages, 2,000 paths of a seed
+of their own. Every policy is simulated in the dynamics, so costs are paired path by path.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from solvers.registry import solver
 from tests.models.hydro_systems import bolivia, published, published_paths
 
 FIRST = 96  # stages reported on Bolivia
+PANEL = [row - 1 for row in (2, 39, 81, 119, 130, 156, 200, 206, 378, 493)]  # published, of alternating current
+LOSS_FACTOR = 0.935  # voltages above one lower losses
 PARTS = 5  # that plans on Bolivia are cut into
 CASE3_PATHS, CASE3_SEED = 2_000, 20_240_523
 CHUNK = 50
@@ -51,11 +54,15 @@ class Cell:
     seed: int = 1
     label: str = ""
     part: int | None = None  # of the paths
+    start: str = ""  # the cell whose weights training starts from
 
     @property
     def name(self) -> str:
         """Of its files."""
         return f"{self.case}-{self.label or self.kind}" + ("" if self.part is None else f"-{self.part}")
+
+
+FINE = {"iterations": 600, "learning_rate": 1.5e-3, "validation_every": 100, "checks": 256}
 
 
 def cells() -> list[Cell]:
@@ -73,6 +80,12 @@ def cells() -> list[Cell]:
             Cell("bolivia", "rolling_deterministic", 500, {"look_ahead": 52}, 1, "mean-inflow", part)
             for part in range(PARTS)
         ),
+        *(
+            Cell("bolivia-ac", "tsddr", 500, FINE, seed, f"tsddr-{seed}", start=f"bolivia-tsddr-{seed}")
+            for seed in (1, 2, 3)
+        ),
+        Cell("bolivia-ac", "tsddr", 120, {"iterations": 0}, 3, "dc-tsddr-3", start="bolivia-tsddr-3"),
+        Cell("bolivia-ac", "rolling_deterministic", 90, {"look_ahead": 1}, 1, "myopic"),
         Cell("case3", "sddp", 30, {"iterations": 400, "gap": 0.0, "simulation_paths": 4, "check_every": 100}),
         *(
             Cell(
@@ -95,30 +108,32 @@ def cells() -> list[Cell]:
 
 def instance_of(case: str) -> Any:
     """The system of a case."""
+    if case == "bolivia-ac":
+        return bolivia(physics="ac").model_copy(update={"loss_factor": LOSS_FACTOR})
     return bolivia() if case == "bolivia" else published("case3")
 
 
 def paths_of(case: str, simulator: Any) -> tuple[Any, Any]:
     """Initial states and noise of the paths that everything is judged on."""
-    if case != "bolivia":
+    if case == "case3":
         generator = torch.Generator().manual_seed(CASE3_SEED)
         return simulator.initial(CASE3_PATHS, generator), simulator.sample(CASE3_PATHS, generator)
-    numbers = published_paths()
+    numbers = published_paths()[PANEL if case == "bolivia-ac" else slice(None)]
     table = [simulator.inflows.starts()[0], *(simulator.inflows.outcomes(t)[0] for t in range(1, numbers.shape[1]))]
     inflow = torch.stack([table[t][numbers[:, t]] for t in range(numbers.shape[1])], 1).double()
     state = replace(simulator.initial(len(numbers), torch.Generator()), inflow=inflow[:, 0])
     return state, InflowPath(torch.cat((inflow[:, 1:], inflow[:, -1:]), 1))
 
 
-def simulate(simulator: Any, policy: Any, state: Any, noise: Any) -> np.ndarray[Any, Any]:
-    """Cost of every stage (path, T) per hour."""
+def simulate(simulator: Any, policy: Any, state: Any, noise: Any, stages: int | None) -> np.ndarray[Any, Any]:
+    """Cost of the stages (path, stage) per hour, the first ones where their number is given."""
     hours = simulator.system.stage_hours
     done = []
     with torch.no_grad():
         for first in range(0, state.batch, CHUNK):
             rows = slice(first, first + CHUNK)
             now, path, costs = state.rows(rows), noise.rows(rows), []
-            for stage in range(simulator.num_stages):
+            for stage in range(stages or simulator.num_stages):
                 post, paid = simulator.decide(now, policy(now, stage), stage)
                 costs.append(paid.total)
                 now, _ = simulator.realize(post, path, stage)
@@ -141,8 +156,8 @@ def foresight(instance: Any, simulator: Any, state: Any, noise: Any) -> np.ndarr
     return found / simulator.system.stage_hours
 
 
-def run(cell: Cell) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
-    """Train and judge a cell."""
+def run(cell: Cell, folder: Path) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
+    """Train and judge a cell; its weights, and those it starts from, are in the folder."""
     instance = instance_of(cell.case)
     simulator = PROBLEM.simulator(instance, counts=False).double()
     state, noise = paths_of(cell.case, simulator)
@@ -160,18 +175,21 @@ def run(cell: Cell) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
     last: dict[str, float] = {}
     lines: list[str] = []
     callbacks = Callbacks(on_iteration=lambda i, n, metrics: last.update(metrics), on_log=lines.append)
-    request = TrainRequest(PROBLEM, instance, method.config(**cell.config), cell.seed)
+    start = torch.load(folder / f"{cell.start}.pt", weights_only=True) if cell.start else None
+    request = TrainRequest(PROBLEM, instance, method.config(**cell.config), cell.seed, warm_start=start)
     trained = method.train(request, callbacks)
+    torch.save(trained.policy.state_dict(), folder / f"{cell.name}.pt")
     told |= {"train_seconds": time.process_time() - started, "iterations": trained.iterations, "log": lines}
     told |= {"metrics": last, "curve": trained.curve}
     if trained.bound is not None:
         told["bound"] = trained.bound.value_per_stage * instance.stages / instance.stage_hours
     started = time.process_time()
-    costs = simulate(simulator, trained.policy, state, noise)
+    costs = simulate(simulator, trained.policy, state, noise, FIRST if cell.case == "bolivia-ac" else None)
     return told | {"judge_seconds": time.process_time() - started}, costs
 
 
 KNOWN = {
+    ("bolivia-ac", "tsddr"): "target ≤ 313,331.6, published SDDP; published TS-DDR 313,751.6, prototype 313,553.4",
     ("bolivia", "sddp"): "381,093.9 ± 312 · 304,456.7 ± 270 (bound 380,709.7)",
     ("bolivia", "foresight"): "380,693.6 · 303,996.5",
     ("bolivia", "mean-inflow"): "first 96: +0.17 %",
@@ -188,11 +206,11 @@ KNOWN = {
 def table(folder: Path) -> list[str]:
     """Measured beside known, from the cells that a folder holds."""
     lines: list[str] = []
-    for case, first in (("bolivia", FIRST), ("case3", None)):
+    for case, first in (("bolivia", FIRST), ("bolivia-ac", None), ("case3", None)):
         held = _held(folder, case)
         if not held:
             continue
-        spans = ("all stages", f"first {first}") if first else ("all stages",)
+        spans = ("all stages", f"first {first}") if first else ("first 96" if case == "bolivia-ac" else "all stages",)
         lines += [f"## {case}", "", "| | " + " | ".join(spans) + " | against SDDP, paired | wins | CPU s | known |"]
         lines.append("|---" * (len(spans) + 5) + "|")
         base = held.get("sddp")
@@ -257,8 +275,8 @@ def main() -> None:
             asked.write.write_text(lines + "\n")
     elif asked.cell:
         (cell,) = (cell for cell in cells() if cell.name == asked.cell)
-        told, costs = run(cell)
         asked.out.mkdir(parents=True, exist_ok=True)
+        told, costs = run(cell, asked.out)
         np.save(asked.out / f"{cell.name}.npy", costs)
         (asked.out / f"{cell.name}.json").write_text(json.dumps(told))
         print(f"{cell.name}: {costs.sum(1).mean():,.1f} in {told['train_seconds']:.0f} CPU s", flush=True)
@@ -269,7 +287,9 @@ def main() -> None:
             check=False,
         )
         with ThreadPoolExecutor(asked.jobs) as pool:
-            list(pool.map(here, sorted(wanted, key=lambda cell: -cell.seconds)))
+            for later in (False, True):  # those that start from others come after them
+                own = [cell for cell in wanted if bool(cell.start) == later]
+                list(pool.map(here, sorted(own, key=lambda cell: -cell.seconds)))
 
 
 if __name__ == "__main__":
