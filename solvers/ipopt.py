@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from models.program import Vector
 
 TOLERANCE = 1e-7
+BOUND_RELAX = 1e-10  # by which bounds may be passed, relative; Ipopt's own 1e-8 shows in a dispatch
 STRATEGIES = ("adaptive", "monotone")  # of the barrier parameter: the first is faster, the second a remedy
 
 
@@ -47,6 +48,7 @@ class Ipopt:
         cost = program.cost / program.unit
         parts: dict[str, Any] = {"x": program.variables, "p": program.parameters, "f": cost, "g": program.rows}
         quiet: dict[str, Any] = {"ipopt.print_level": 0, "print_time": 0, "ipopt.sb": "yes", "ipopt.tol": tolerance}
+        quiet["ipopt.bound_relax_factor"] = BOUND_RELAX
         self._solvers = [
             casadi.nlpsol("program", "ipopt", parts, quiet | {"ipopt.mu_strategy": strategy}) for strategy in STRATEGIES
         ]
