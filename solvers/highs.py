@@ -15,8 +15,9 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Literal
 
 import highspy
@@ -45,6 +46,7 @@ _OUTCOMES: Mapping[object, Status] = {
     if name in _OUTCOME_NAMES
 }
 _NO_VALUE: Mapping[Status, float] = {"infeasible": np.inf, "unbounded": -np.inf}
+_OPTIMAL, _ERROR = highspy.HighsModelStatus.kOptimal, highspy.HighsStatus.kError
 DENSE_ENTRIES = 50_000  # up to this size a data matrix is kept dense
 _IRREDUCIBLE = int(highspy.IisStrategy.kIisStrategyFromLp) | int(highspy.IisStrategy.kIisStrategyIrreducible)
 _FEASIBLE = 2  # HiGHS's kSolutionStatusFeasible
@@ -133,6 +135,7 @@ class HotProgram:
         self._optimal = False  # whether the last solve ended so
         self._told: highspy.HighsInfo | None = None  # what HiGHS says of the last solve, once asked
         self._touched = program.touched.astype(np.int32)
+        self._pick_touched = _picking(program.touched.tolist())
         data = sparse.csr_array(sparse.hstack([program.state_matrix, program.noise_matrix]))[program.touched]
         # On small programs the product is a matter of call overhead, of which numpy has a tenth of scipy's.
         self._data_matrix = data.toarray() if data.shape[0] * data.shape[1] <= DENSE_ENTRIES else data
@@ -153,12 +156,17 @@ class HotProgram:
             raise ValueError("state or noise is not finite")
         shift = self._data_matrix @ data
         self._offset = self.program.constant + float(self._data_cost @ data)
-        self.set_row_bounds(self._touched, self._lower - shift, self._upper - shift)
+        self._move(shift)
 
     def set_shift(self, shift: Vector) -> None:
         """Take B s + C w of the rows that data enter (`LinearProgram.touched`) as it is, without what data cost."""
         self._offset = self.program.constant
-        self.set_row_bounds(self._touched, self._lower - shift, self._upper - shift)
+        self._move(shift)
+
+    def _move(self, shift: Vector) -> None:
+        lower, upper = self._lower - shift, self._upper - shift
+        if self._highs.changeRowsBounds(len(self._touched), self._touched, lower, upper) == _ERROR:
+            raise InnerSolveError("HiGHS could not change row bounds")
 
     def set_row_bounds(self, rows: npt.NDArray[np.int32], lower: Vector, upper: Vector) -> None:
         """Replace the bounds of some rows (as they stand beside A x: data are on the right-hand side already)."""
@@ -188,11 +196,32 @@ class HotProgram:
         Raises:
             InnerSolveError: HiGHS gave no answer, and no remedy helped.
         """
+        if time_limit is None and should_stop is None and not self._mixed:
+            return self._solve_hot()
+        return self._solve_watched(time_limit, should_stop)
+
+    def _solve_hot(self) -> Optimum:
+        """A linear program to its end, in as few calls as there can be: around a small solve each one counts."""
+        tally, started = self.tally, time.perf_counter()
+        answer = self._run(started, None)
+        tally.solves += 1
+        self._optimal = answer == _OPTIMAL and self._settles(answer)
+        try:
+            if self._optimal:
+                value = self._highs.getObjectiveValue() + self._offset
+                return Optimum("optimal", value, value)
+            status = self._outcome(answer, started, None)
+        finally:
+            tally.seconds += time.perf_counter() - started
+        self._optimal = status == "optimal"
+        return self._optimum(status)
+
+    def _solve_watched(self, time_limit: float | None, should_stop: Callable[[], bool] | None) -> Optimum:
         started = time.perf_counter()
         if should_stop is not None:
             self._listen(should_stop)
         try:
-            status = self._attempts(started, time_limit)
+            status = self._outcome(self._run(started, time_limit), started, time_limit)
         finally:
             if should_stop is not None:
                 self._deafen()
@@ -201,8 +230,8 @@ class HotProgram:
         self._optimal = status == "optimal"
         return self._optimum(status)
 
-    def _attempts(self, started: float, time_limit: float | None) -> Status:
-        answer = self._run(started, time_limit)
+    def _outcome(self, answer: highspy.HighsModelStatus, started: float, time_limit: float | None) -> Status:
+        """How a solve ended; remedies where HiGHS does not say."""
         if self._settles(answer):
             return _OUTCOMES[answer]
         seen = [answer.name]
@@ -213,6 +242,7 @@ class HotProgram:
                 for name, option in {**_DEFAULTS, **options}.items():
                     self._set(name, option)
                 answer = self._run(started, time_limit)
+                self.tally.iterations += max(self._highs.getInfoValue("ipm_iteration_count")[1], 0)
                 if self._settles(answer):
                     return _OUTCOMES[answer]
                 seen.append(answer.name)
@@ -237,8 +267,7 @@ class HotProgram:
         if time_limit is not None:
             self._set("time_limit", float("inf"))
         self._told = None
-        for count in ("simplex_iteration_count", "ipm_iteration_count"):
-            self.tally.iterations += max(self._highs.getInfoValue(count)[1], 0)
+        self.tally.iterations += max(self._highs.getInfoValue("simplex_iteration_count")[1], 0)
         status: highspy.HighsModelStatus = self._highs.getModelStatus()
         return status
 
@@ -280,7 +309,7 @@ class HotProgram:
 
     def touched_duals(self) -> Vector:
         """`row_duals` of the rows that data enter."""
-        return self.row_duals()[self._touched]
+        return np.array(self._pick_touched(self._duals().row_dual))
 
     def reduced_costs(self) -> Vector:
         """∂value/∂(bound) of every column (n,) at the last optimum; `InnerSolveError` if it has no duals."""
@@ -385,6 +414,13 @@ class HotProgram:
     def _check(status: highspy.HighsStatus, purpose: str) -> None:
         if status == highspy.HighsStatus.kError:
             raise InnerSolveError(f"HiGHS could not {purpose}")
+
+
+def _picking(places: list[int]) -> Callable[[list[float]], Sequence[float]]:
+    """A function that picks entries of a list: of a few it is quicker than an array of all."""
+    if len(places) < 2:
+        return lambda values: [values[place] for place in places]
+    return itemgetter(*places)
 
 
 class _Quiet(highspy.Highs):
