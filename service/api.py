@@ -12,6 +12,8 @@ from service.decisions.endpoints import recommend_router
 from service.decisions.endpoints import router as recommendations
 from service.deployments.endpoints import router as aliases
 from service.evaluations.endpoints import router as evaluations
+from service.inference.endpoints import health as inference_health
+from service.inference.endpoints import router as inference
 from service.instances.endpoints import router as instances
 from service.jobs.endpoints import router as jobs
 from service.keys.endpoints import router as keys
@@ -29,4 +31,6 @@ def include_routers(app: FastAPI, settings: Settings) -> None:
     rooms = (problems, solvers, instances, jobs, policies, aliases, recommendations, evaluations)
     for router in (*rooms, keys, workers, status, health, pages, dashboard):
         app.include_router(router, max_body_size=settings.max_body_bytes)
+    app.include_router(inference_health, max_body_size=settings.max_body_bytes)
+    app.include_router(inference, max_body_size=settings.max_batch_bytes)
     app.include_router(recommend_router, max_body_size=settings.max_batch_bytes)

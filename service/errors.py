@@ -89,6 +89,8 @@ def respond(
     where = request.scope.get("raw_path", b"").decode("ascii", "replace") or request.url.path
     request_id = request.scope.get("herenow.request_id")
     members = {"instance": where, **({"request_id": request_id} if request_id else {}), **members}
+    if where.startswith("/v2"):
+        members["error"] = _short(detail)  # where clients of the Open Inference Protocol look
     body = problem(slug, detail, errors, **members)
     return ProblemResponse(body, body["status"], headers=dict(headers) if headers else None)
 

@@ -36,6 +36,7 @@ TAGS = [
     {"name": "aliases", "description": "Which version of a policy is in use for what."},
     {"name": "recommendations", "description": "Decisions asked for, and what the planner did with them."},
     {"name": "evaluations", "description": "Policies compared on common random numbers."},
+    {"name": "inference", "description": "The same policies by the Open Inference Protocol (tensors)."},
     {"name": "keys", "description": "Who may use the service and for what; for administrators."},
     {"name": "service", "description": "Health, limits, queue, workers, storage, metrics, problem types."},
 ]

@@ -18,6 +18,7 @@ from service.errors import ApiError
 from service.strict_json import parse
 
 _JSON_TYPES = ("application/json",)
+_UNTYPED = "/v2/"  # clients of the Open Inference Protocol send their JSON without saying so
 
 
 class StrictRequest(Request):
@@ -47,11 +48,12 @@ class StrictRoute(APIRoute):
         """The framework's handler behind the strict request."""
         handle = super().get_route_handler()
         takes_body = self.body_field is not None
+        may_be_untyped = self.path.startswith(_UNTYPED)
 
         async def strict(request: Request) -> Response:
             if takes_body:
                 await caller_of(request)  # nobody unknown makes the service read and parse a body
-                _check_media_type(request)
+                _check_media_type(request, may_be_untyped)
             return await handle(StrictRequest(request.scope, request.receive))
 
         return strict
@@ -64,8 +66,11 @@ def check_encoding(request: Request) -> None:
         raise ApiError("unsupported-media-type", detail, headers={"Accept-Encoding": "identity"})
 
 
-def _check_media_type(request: Request) -> None:
+def _check_media_type(request: Request, may_be_untyped: bool) -> None:
     check_encoding(request)
+    if may_be_untyped and "content-type" not in request.headers:
+        request.scope["headers"] = [*request.scope["headers"], (b"content-type", b"application/json")]
+        return
     media_type, _, parameters = request.headers.get("content-type", "").partition(";")
     charset = parameters.strip().lower().removeprefix("charset=").strip('"')
     if media_type.strip().lower() not in _JSON_TYPES or charset not in ("", "utf-8", "utf8"):
