@@ -9,8 +9,12 @@ import { Problem, Toasts } from "./parts/notice.js";
 // Pattern of the address, the file that draws it (each has one default export), the item of the navigation it belongs to.
 const ROUTES = [
   ["/", () => import("./pages/home.js"), "/"],
+  ["/decide", () => import("./pages/decide.js"), "/decide"],
+  ["/decide/:ref", () => import("./pages/decide.js"), "/decide"],
+  ["/decisions", () => import("./pages/decisions.js"), "/decide"],
+  ["/decisions/:id", () => import("./pages/decision.js"), "/decide"],
 ];
-const ITEMS = [["/", "Home"]];
+const ITEMS = [["/", "Home"], ["/decide", "Decide"]];
 
 function Nav({ current }) {
   const look = useCell(theme);

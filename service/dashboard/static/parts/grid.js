@@ -26,13 +26,15 @@ export const numeric = (given) => ({
 
 /**
  * A grid. `columns` are AG Grid column definitions, `rows` plain objects with a key `id`. With `onEdit(rows)` cells of
- * editable columns can be typed into and pasted onto from a spreadsheet. `onOpen(row)` is called for Enter or a double click.
+ * editable columns can be typed into and pasted onto from a spreadsheet: to the right and down from the focused cell, or, where
+ * the first cells pasted are names of column `pasteKey`, onto the rows of these names; with `makeRow(index)` cells pasted
+ * beyond the last row make new ones. `onOpen(row)` is called for Enter or a double click.
  */
-export function Grid({ columns, rows, label, height = 380, onEdit, onOpen, onSelect, options = {} }) {
+export function Grid({ columns, rows, label, height = 380, onEdit, onOpen, onSelect, pasteKey, makeRow, options = {} }) {
   const ref = useRef(null);
   const grid = useRef(null);
   const latest = useRef({});
-  latest.current = { rows, columns, onEdit, onOpen, onSelect };
+  latest.current = { rows, columns, onEdit, onOpen, onSelect, pasteKey, makeRow };
   const look = useCell(theme);
   const [failed, setFailed] = useState(null);
   useEffect(() => {
@@ -62,26 +64,50 @@ function settings(latest, label, options) {
   };
 }
 
-/** Cells copied from a spreadsheet, laid from the focused cell to the right and down over editable columns. */
-function paste(event, api, { rows, onEdit }) {
+/** Cells copied from a spreadsheet go where they belong; a paste into an open editor is the editor's own. */
+function paste(event, api, latest) {
   const focus = api?.getFocusedCell();
   const text = event.clipboardData.getData("text/plain");
   if (!focus || !text || api.getEditingCells().length) return;
   event.preventDefault();
-  const columns = api.getAllDisplayedColumns();
-  const first = columns.indexOf(focus.column);
+  const cells = text.replace(/\r?\n$/, "").split(/\r?\n/).map((line) => line.split("\t"));
+  const columns = api.getAllDisplayedColumns().map((column) => column.getColDef());
+  const byName = latest.pasteKey && pastedByName(cells, columns, latest);
+  latest.onEdit(byName || pastedByPlace(cells, columns, api, focus, latest));
+}
+
+/** Rows after a paste whose first column holds their names (a line of headings may come first); null if it does not. */
+function pastedByName(cells, columns, { rows, pasteKey }) {
+  const known = new Map(rows.map((row) => [String(row[pasteKey]), row]));
+  const named = cells.filter(([name]) => known.has(name.trim()));
+  if (cells[0].length < 2 || named.length === 0 || named.length < cells.length - 1) return null;
+  const typed = columns.filter((definition) => definition.editable);
+  const heads = cells[0] === named[0] ? [] : cells[0].slice(1).map((head) => typed.find((d) => d.headerName === head.trim() || d.field === head.trim()));
+  const changed = new Map(named.map(([name, ...rest]) => {
+    const row = { ...known.get(name.trim()) };
+    rest.forEach((cellText, i) => put(row, heads.length ? heads[i] : typed[i], cellText));
+    return [row.id, row];
+  }));
+  return rows.map((row) => changed.get(row.id) || { ...row });
+}
+
+function pastedByPlace(cells, columns, api, focus, { rows, makeRow }) {
+  const first = columns.findIndex((definition) => definition.field === focus.column.getColDef().field);
   const changed = new Map();
-  text.replace(/\r?\n$/, "").split(/\r?\n/).forEach((line, down) => {
+  const added = [];
+  cells.forEach((line, down) => {
     const node = api.getDisplayedRowAtIndex(focus.rowIndex + down);
-    if (!node) return;
-    const row = { ...node.data };
-    line.split("\t").forEach((cellText, right) => {
-      const definition = columns[first + right]?.getColDef();
-      if (definition?.editable) row[definition.field] = definition.cellDataType === "number" ? toNumber(cellText) : cellText;
-    });
-    changed.set(row.id, row);
+    if (!node && !makeRow) return;
+    const row = node ? { ...node.data } : makeRow(rows.length + added.length);
+    line.forEach((cellText, right) => put(row, columns[first + right], cellText));
+    if (node) changed.set(row.id, row);
+    else added.push(row);
   });
-  onEdit(rows.map((row) => changed.get(row.id) || { ...row }));
+  return [...rows.map((row) => changed.get(row.id) || { ...row }), ...added];
+}
+
+function put(row, definition, text) {
+  if (definition?.editable) row[definition.field] = definition.type === "rightAligned" ? toNumber(text) : text.trim();
 }
 
 /** A number as spreadsheets write it ("1,234.5"); the text itself where it is none, for the API to refuse by name. */

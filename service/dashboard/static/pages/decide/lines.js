@@ -1,0 +1,35 @@
+// The decision's lines as a grid, edited in place while the planner overrides them.
+import { html, useMemo } from "../../lib/ui.js";
+import { pointerParts } from "../../lib/document.js";
+import { number } from "../../lib/format.js";
+import { Grid, numeric, toNumber } from "../../parts/grid.js";
+import { sized } from "../../parts/state_editor.js";
+
+export function Lines({ wants, item, override, onChosen }) {
+  const proposed = item.decision[wants.lines_key];
+  const rows = useMemo(() => (override.on ? override.lines : proposed).map((line, id) => ({ ...line, id })), [override.on, override.lines, proposed]);
+  const columns = useMemo(() => wants.columns.map((c) => columnOf(c, proposed, override)), [wants, proposed, override.on, override.faults]);
+  if (!rows.length) return html`<p class="soft">Nothing is to be done: the decision has no lines.</p>`;
+  return html`<${Grid} key=${override.on ? "typed" : "read"} label=${override.on ? "Your decision" : "Recommended decision"} columns=${columns} rows=${rows}
+    onEdit=${override.on ? (next) => override.setLines(next.map(({ id, ...line }) => line)) : undefined}
+    onSelect=${(chosen) => onChosen(chosen[0] || null)}
+    options=${{ rowSelection: { mode: "singleRow", checkboxes: false, enableClickSelection: true }, ...sized(rows, columns) }} />`;
+}
+
+function columnOf({ key, title, unit, decided }, proposed, override) {
+  const isNumber = proposed.some((line) => typeof line[key] === "number");
+  const isSwitch = proposed.some((line) => typeof line[key] === "boolean");
+  const faultAt = (row) => override.faults.find((f) => { const parts = pointerParts(f.pointer); return Number(parts[2]) === row.id && (parts[3] === undefined || parts[3] === key); })?.detail;
+  const moved = (row) => row.id < proposed.length && row[key] !== proposed[row.id][key];
+  const shared = {
+    field: key, headerName: unit ? `${title} [${unit}]` : title, editable: override.on && decided !== false,
+    cellClassRules: override.on ? {
+      "cell-fault": ({ data }) => Boolean(faultAt(data)), "cell-moved": ({ data }) => !faultAt(data) && moved(data),
+      "cell-typed": ({ data }) => decided !== false && !faultAt(data) && !moved(data), soft: () => decided === false,
+    } : {},
+    tooltipValueGetter: ({ data }) => (override.on ? faultAt(data) || (moved(data) ? `Recommended: ${number(proposed[data.id][key])}` : "") : ""),
+  };
+  if (isSwitch) return { ...shared, cellDataType: "boolean", cellRenderer: ({ value }) => (value === true ? "yes" : value === false ? "no" : "–") };
+  if (!isNumber) return { ...shared, valueFormatter: ({ value }) => value ?? "–" };
+  return numeric({ ...shared, cellDataType: false, valueParser: ({ newValue }) => (newValue === null || newValue === "" ? null : toNumber(newValue)) });
+}
