@@ -98,6 +98,14 @@ def aliases_of(session: Session, policy_ids: Sequence[str]) -> dict[str, list[st
     return found
 
 
+def proved_of(session: Session, policy_ids: Sequence[str]) -> dict[str, dict[str, float | None]]:
+    """What certificates say in a word, per policy, without reading the cards whole."""
+    certificate = PolicyRow.card["certificate"]
+    cost, gap = certificate[("policy", "mean_cost_per_stage")].as_float(), certificate["gap"].as_float()
+    rows = session.execute(select(PolicyRow.id, cost, gap).where(PolicyRow.id.in_(policy_ids)))
+    return {row[0]: {"mean_cost_per_stage": row[1], "gap": row[2]} for row in rows}
+
+
 def last_asked(session: Session, policy_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Policy id → its latest recommendation: id, time and outcome."""
     newest = select(func.max(RecommendationRow.id)).where(RecommendationRow.policy_id == PolicyRow.id)

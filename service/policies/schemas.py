@@ -45,6 +45,8 @@ class PolicySummary(BaseModel):
         description="False where a classical rule is surely cheaper, or training was stopped before the comparison."
     )
     created_at: datetime
+    mean_cost_per_stage: float | None = Field(default=None, description="As its certificate has it [money/stage].")
+    gap: float | None = Field(default=None, description="(cost − bound) / |bound|; null where no bound is known.")
     aliases: list[str] = Field(description="What this version is in use for: the aliases that name it.")
     last_recommendation: LastRecommendation | None = Field(description="The latest one this version answered.")
 

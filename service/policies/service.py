@@ -13,7 +13,7 @@ from service.policies import repository
 from service.policies.repository import PolicyKey
 from service.policies.schemas import PolicySummary
 
-_OF_OTHERS = ("aliases", "last_recommendation")
+_OF_OTHERS = ("aliases", "last_recommendation", "mean_cost_per_stage", "gap")
 _SHOWN = tuple(name for name in PolicySummary.model_fields if name not in _OF_OTHERS)
 
 
@@ -37,9 +37,10 @@ def summaries(session: Session, rows: Sequence[PolicyRow]) -> list[dict[str, Any
     """What a list shows of policies."""
     ids = [row.id for row in rows]
     aliases, asked = repository.aliases_of(session, ids), repository.last_asked(session, ids)
+    proved = repository.proved_of(session, ids)
     return [
         {name: getattr(row, name) for name in _SHOWN}
-        | {"aliases": aliases[row.id], "last_recommendation": asked.get(row.id)}
+        | {"aliases": aliases[row.id], "last_recommendation": asked.get(row.id), **proved[row.id]}
         for row in rows
     ]
 

@@ -75,6 +75,12 @@ class TestList:
             assert names(problem="nothing") == names(solver="nothing") == []
             assert "certificate" not in client.get("/v1/policies").json()["items"][0]
 
+    def test_it_says_what_certificates_say_in_a_word(self, own: Server) -> None:
+        add_policy(own, example_document(), "told")
+        with own.client() as client:
+            item = next(one for one in client.get("/v1/policies").json()["items"] if one["name"] == "told")
+        assert (item["gap"], item["mean_cost_per_stage"]) == (0.1, None)
+
 
 class TestDelete:
     def test_it_goes_and_so_do_its_answers(self, own: Server) -> None:

@@ -9,12 +9,17 @@ import { Problem, Toasts } from "./parts/notice.js";
 // Pattern of the address, the file that draws it (each has one default export), the item of the navigation it belongs to.
 const ROUTES = [
   ["/", () => import("./pages/home.js"), "/"],
+  ["/train", () => import("./pages/train.js"), "/train"],
+  ["/jobs", () => import("./pages/jobs.js"), "/train"],
+  ["/jobs/:id", () => import("./pages/job.js"), "/train"],
+  ["/policies", () => import("./pages/policies.js"), "/policies"],
+  ["/policies/:ref", () => import("./pages/policy.js"), "/policies"],
   ["/decide", () => import("./pages/decide.js"), "/decide"],
   ["/decide/:ref", () => import("./pages/decide.js"), "/decide"],
   ["/decisions", () => import("./pages/decisions.js"), "/decide"],
   ["/decisions/:id", () => import("./pages/decision.js"), "/decide"],
 ];
-const ITEMS = [["/", "Home"], ["/decide", "Decide"]];
+const ITEMS = [["/", "Home"], ["/train", "Train"], ["/policies", "Policies"], ["/decide", "Decide"]];
 
 function Nav({ current }) {
   const look = useCell(theme);

@@ -4,7 +4,7 @@ import { send } from "./api.js";
 
 const PAUSE_MS = 1000;
 
-/** Read a job's events from the first on until `end`; `onEvent({seq, type, data})`. Returns a function that stops. */
+/** Read a job's events from the first on until `end`; `onEvent({seq, type, data, created_at})`. Returns a function that stops. */
 export function follow(jobId, onEvent, onError = () => {}) {
   const stopped = new AbortController();
   let last = 0;
@@ -31,6 +31,7 @@ export function follow(jobId, onEvent, onError = () => {}) {
 async function readOnce(jobId, last, seen, signal) {
   const headers = last ? { "Last-Event-ID": String(last) } : {};
   const response = await send("GET", `/v1/jobs/${jobId}/events`, { accept: "text/event-stream", headers, signal, quiet: true });
+  if (response.status === 204) return true; // there is nothing after the last one seen
   if (!response.ok) throw Object.assign(new Error(`The stream answered ${response.status}.`), { status: response.status });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -46,17 +47,10 @@ async function readOnce(jobId, last, seen, signal) {
   }
 }
 
+/** The event of one block: the API's own document, which has its number and type too. */
 function parse(block) {
-  const event = { type: "message", seq: 0, text: "" };
-  for (const line of block.split(/\r?\n/)) {
-    const at = line.indexOf(":");
-    const field = line.slice(0, at);
-    const value = line.slice(at + 1).replace(/^ /, "");
-    if (field === "event") event.type = value;
-    if (field === "id") event.seq = Number(value);
-    if (field === "data") event.text += value;
-  }
-  return event.text ? { type: event.type, seq: event.seq, data: JSON.parse(event.text) } : null;
+  const lines = block.split(/\r?\n/).filter((line) => line.startsWith("data:"));
+  return lines.length ? JSON.parse(lines.map((line) => line.slice(5)).join("\n")) : null;
 }
 
 /** A job's events so far, in a component; `tick` follows their number so that a drawing can be bounded in time. */

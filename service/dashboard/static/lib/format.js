@@ -32,12 +32,13 @@ export function ago(moment, now = Date.now()) {
 export const when = (moment) =>
   moment ? new Date(moment).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" }) : "–";
 
-/** Seconds as a duration: 45 s · 3 min 20 s · 2 h 05 min. */
+/** Seconds as a duration: 45 s · 3 min · 3 min 20 s · 2 h 05 min. */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
   const s = Math.round(seconds);
   if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${String(s % 60).padStart(2, "0")} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min${s % 60 ? ` ${String(s % 60).padStart(2, "0")} s` : ""}`;
+  if (s % 3600 < 60) return `${Math.floor(s / 3600)} h`;
   return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, "0")} min`;
 }
 

@@ -24,7 +24,6 @@ export function common() {
         trigger: "axis", confine: true, backgroundColor: colour("--raised"), borderColor: colour("--line"), textStyle: text,
         valueFormatter: (value) => (typeof value === "number" ? number(value) : String(value ?? "–")),
       },
-      aria: { enabled: true },
     },
   };
 }
@@ -33,6 +32,8 @@ export function common() {
 export function Chart({ option, keys, label, height, onClick }) {
   const ref = useRef(null);
   const chart = useRef(null);
+  const latest = useRef(null);
+  latest.current = { option, label }; // the library may come after the numbers have changed
   const look = useCell(theme);
   const [failed, setFailed] = useState(null);
   useEffect(() => {
@@ -49,7 +50,8 @@ export function Chart({ option, keys, label, height, onClick }) {
   }, []);
   const draw = () => {
     const shared = common();
-    chart.current.setOption({ ...shared.base, ...option(shared) }, { notMerge: true });
+    const aria = { enabled: true, label: { description: latest.current.label } }; // else the library tells its own story
+    chart.current.setOption({ ...shared.base, aria, ...latest.current.option(shared) }, { notMerge: true });
     ref.current.dataset.drawn = "yes";
   };
   useEffect(() => { if (chart.current) draw(); }, [...keys, look]);
