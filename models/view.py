@@ -8,14 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from models.core import InvalidInput, Issue
+
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a decision table: key in the line, heading, unit (empty for words)."""
+    """A column of a decision table: key in the line, heading, unit (empty for words).
+
+    `decided`: a planner who decides otherwise may change it; other columns name the line or follow from it.
+    """
 
     key: str
     title: str
     unit: str = ""
+    decided: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class View(ABC):
     state_files: Mapping[str, str] = {}  # files a state can be read from: part → what it holds; "?": may be missing
     scheduled_periods: int = 0  # how far ahead `schedule` draws; 0: there is nothing to draw
     state_options: Mapping[str, str] = {}  # words that set how: word → what it sets
+    reads_decisions: bool = False  # whether `read_decision` reads a planner's own decisions back
 
     @abstractmethod
     def state_schema(self) -> dict[str, Any]:
@@ -64,6 +71,14 @@ class View(ABC):
     @abstractmethod
     def encode_columns(self, state: Any, decision: Any, stage: Any) -> dict[str, Any]:
         """Decisions → one document of arrays (a row per state)."""
+
+    def read_decision(self, document: object, state: Any, stage: Any) -> Any:
+        """A decision document (its lines suffice) → a decision feasible in one state, a batch of one: undoes `encode`.
+
+        `InvalidInput` names, with pointers into the document, what is wrong in it and what the rules do not allow in
+        this state. What follows from the lines may stay in the document and is not read.
+        """
+        raise InvalidInput([Issue("decision", "error", "", "this problem does not read decisions back")])
 
     @abstractmethod
     def repairs(self, state: Any, proposed: Any, feasible: Any, stage: Any) -> list[list[Repair]]:

@@ -233,7 +233,7 @@ class Repairer(nn.Module):
         settled = self._with_generation(state, replace(d, turbined=turbined, spilled=spilled), stage)
         d = replace(settled, hydro=torch.where(self.plain > 0, settled.hydro, settled.hydro.minimum(d.hydro)))
         stands = (self.switched > 0) & (d.thermal < self.thermal_least[season])
-        return self._unserved(replace(d, thermal=torch.where(stands, 0.0, d.thermal)), season)
+        return self.unserved(replace(d, thermal=torch.where(stands, 0.0, d.thermal)), season)
 
     def _water(self, state: HydroState, turbined: Tensor, spilled: Tensor, stage: Stage) -> tuple[Tensor, Tensor]:
         """Turbined and spilled water that leave every reservoir within its bounds, plant by plant downstream."""
@@ -316,7 +316,7 @@ class Repairer(nn.Module):
         turbined, spilled = d.turbined - less, d.spilled + less.sum(1)
         return replace(d, renewable=renewable, thermal=thermal, hydro=hydro, turbined=turbined, spilled=spilled)
 
-    def _unserved(self, d: Dispatch, season: Stage) -> Dispatch:
+    def unserved(self, d: Dispatch, season: Stage) -> Dispatch:
         """What load is left, in the cheapest slices of deficit; what nobody takes as surplus."""
         load = self.load[season]
         missing = load - self.reached(d)

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.core import InvalidInput
+from models.core import InvalidInput, Issue
+from models.hydrothermal.decision_reader import DispatchReader
 from models.hydrothermal.explanation import explained
-from models.hydrothermal.instance import HydrothermalSystem
+from models.hydrothermal.instance import HM3_PER_M3S_HOUR, HydrothermalSystem
 from models.hydrothermal.layout import Floats
 from models.hydrothermal.simulator import Dispatch, HydroSimulator, HydroState
 from models.hydrothermal.state_reader import (
@@ -49,9 +50,9 @@ class HydroView(View):
         Column("plant", "Plant"),
         Column("kind", "Kind"),
         Column("bus", "Bus"),
-        Column("generation_mw", "Generation", "MW"),
-        Column("turbined_m3s", "Turbined", "m³/s"),
-        Column("spilled_hm3", "Spilled", "hm³"),
+        Column("generation_mw", "Generation", "MW", decided=True),
+        Column("turbined_m3s", "Turbined", "m³/s", decided=True),
+        Column("spilled_hm3", "Spilled", "hm³", decided=True),
         Column("storage_hm3", "Storage after", "hm³"),
         Column("water_value_per_hm3", "Water value", "money/hm³"),
     )
@@ -61,6 +62,8 @@ class HydroView(View):
         self.simulator = HydroSimulator(system, counts=False)
         self.layout = self.simulator.layout
         self.lags = self.simulator.inflows.lags
+        # A person's lines say nothing of voltages, without which alternating current has no losses.
+        self.reads_decisions = system.physics != "ac"
 
     def _reader(self) -> StateReader:
         return StateReader(self.system, self.layout, self.lags)
@@ -121,6 +124,12 @@ class HydroView(View):
         table = self.encode_columns(state, decision, stage)
         return [self._row(table, row, decision) for row in range(state.batch)]
 
+    def read_decision(self, document: object, state: HydroState, stage: Tensor) -> Dispatch:
+        if not self.reads_decisions:
+            detail = "dispatches in alternating current are not read back: lines say nothing of voltages"
+            raise InvalidInput([Issue("decision", "error", "", detail)])
+        return DispatchReader(self).read(document, state, stage)
+
     def _row(self, table: dict[str, Any], row: int, decision: Dispatch) -> dict[str, Any]:
         """One row's decision document out of the table of all."""
         document: dict[str, Any] = {}
@@ -172,8 +181,10 @@ class HydroView(View):
         for k, block in enumerate(lay.blocks):
             hours = float(lay.hours[k])
             made = _one(lay.hydros, d.hydro[row, k] / hours) | _one(thermals, d.thermal[row, k] / hours)
+            made |= _one([renewable.id for renewable in system.renewables], d.renewable[row, k] / hours)
             found[block] = {
                 "generation_mw": made,
+                "turbined_m3s": _one(lay.hydros, d.turbined[row, k] / (HM3_PER_M3S_HOUR * hours)),
                 "flows_mw": _one(lines, d.flow[row, k] / hours),
                 "deficit_mw": _one(lay.buses, d.deficit[row, k].sum(0) / hours),
                 "marginal_cost_per_mwh": _one(lay.buses, d.marginal_cost[row, k]) if bool(d.priced[row]) else None,

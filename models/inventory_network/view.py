@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from models.core import InvalidInput, Issue, pointer
+from models.decision_lines import DecisionLines
 from models.inventory_network.instance import InventoryNetwork
 from models.inventory_network.layout import Layout
 from models.inventory_network.ordering import UNLIMITED
@@ -21,6 +22,7 @@ from models.inventory_network.simulator import NetworkSimulator, NetworkState, O
 from models.view import Column, Repair, View
 
 Floats = npt.NDArray[np.float64]
+DERIVED = ("arrives_in_between", "arrives_in_on_average", "arrives_on")  # of a line, beside its columns
 DECIMALS = 4  # quantities are given to a ten-thousandth of a unit
 MAX_PROBED_NODES = 100  # nodes whose sensitivity is asked for; more would make an explanation slow
 
@@ -31,6 +33,7 @@ class NetworkView(View):
     lines_key = "orders"
     state_files = STATE_FILES
     state_options = STATE_OPTIONS
+    reads_decisions = True
 
     def __init__(self, net: InventoryNetwork) -> None:
         self.net = net
@@ -42,7 +45,7 @@ class NetworkView(View):
         self.columns: Sequence[Column] = (
             Column("from", "From"),
             Column("to", "To"),
-            Column("quantity", "Quantity", "units"),
+            Column("quantity", "Quantity", "units", decided=True),
             Column("arrives_in", "Arrives in", "periods"),
             *([Column("arrives_on", "Arrives on")] if self.start else []),
         )
@@ -136,6 +139,33 @@ class NetworkView(View):
                     line["arrives_on"] = self._day(int(stage[row]) + lead)
             documents.append({"orders": lines, "levels": levels(self.layout, stock[row], under_way[row], ordered)})
         return documents
+
+    def read_decision(self, document: object, state: NetworkState, stage: Tensor) -> Orders:
+        """Lanes that are left out order nothing."""
+        read = DecisionLines(document, self.lines_key, self.columns, DERIVED, ("levels",))
+        asked = np.zeros(self.layout.num_lanes)
+        rows: dict[int, int] = {}
+        for row, line in read.lines:
+            lane = self._lane_of(read, row, line)
+            if lane in rows:
+                read.refuse("duplicate", f"line {rows[lane]} is for the same lane", row)
+            elif lane is not None:
+                rows[lane] = row
+                asked[lane] = read.number(row, line, "quantity")
+        read.settle()
+        proposed = Orders(torch.from_numpy(asked)[None])
+        feasible = self.simulator.repair(state, proposed, stage)
+        moved = self.repairs(state, proposed, feasible, stage)[0]
+        read.refuse_moved([(repair, rows[int(repair.field.split("/")[2])], "quantity") for repair in moved])
+        read.settle()
+        return feasible
+
+    def _lane_of(self, read: DecisionLines, row: int, line: Mapping[str, Any]) -> int | None:
+        source, target = line.get("from"), line.get("to")
+        if isinstance(source, str) and isinstance(target, str) and (source, target) in self.places.lane:
+            return self.places.lane[source, target]
+        read.refuse("unknown_lane", "the network has no such lane", row)
+        return None
 
     def _day(self, period: int) -> str:
         assert self.start is not None

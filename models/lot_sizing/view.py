@@ -10,6 +10,7 @@ from torch import Tensor
 from models.core import InvalidInput, Issue, pointer
 from models.lot_sizing.instance import LotSizing
 from models.lot_sizing.lots import Lots, LotState
+from models.lot_sizing.planner.decision_reader import read_lots
 from models.lot_sizing.planner.explanation import MachineLine, compared, sentences
 from models.lot_sizing.planner.outlook import Forecaster
 from models.lot_sizing.planner.schedule import bars
@@ -28,10 +29,11 @@ class LotView(View):
     state_files = STATE_FILES
     state_options = STATE_OPTIONS
     scheduled_periods = 24
+    reads_decisions = True
     columns = (
         Column("machine", "Machine"),
-        Column("item", "Item"),
-        Column("quantity", "Quantity", "units"),
+        Column("item", "Item", decided=True),
+        Column("quantity", "Quantity", "units", decided=True),
         Column("setup_change", "Changeover"),
         Column("setup_cost", "Setup cost", "money"),
     )
@@ -105,6 +107,9 @@ class LotView(View):
                 }
             )
         return found
+
+    def read_decision(self, document: object, state: LotState, stage: Tensor) -> Lots:
+        return read_lots(self, document, state, stage)
 
     def _by_item(self, values: Any) -> dict[str, float]:
         return {item.id: _rounded(value) for item, value in zip(self.plant.items, values.tolist(), strict=True)}
