@@ -37,6 +37,7 @@ router = APIRouter(prefix="/v1/instances", tags=["instances"], route_class=Stric
 
 Document = Annotated[Any, Body(description="The instance: see `GET /v1/problems/{problem}/schema`.")]
 ProblemFilter = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only instances of this problem.")]
+Search = Annotated[str | None, Query(min_length=1, max_length=63, description="Only instances whose name holds this.")]
 NameFilter = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only instances of this name.")]
 
 
@@ -92,10 +93,15 @@ def refuse_other_methods() -> None:
 
 @router.get("", response_model=Collection[InstanceSummary])
 def list_instances(
-    session: Reading, page: ThePage, caller: MayRead, problem: ProblemFilter = None, name: NameFilter = None
+    session: Reading,
+    page: ThePage,
+    caller: MayRead,
+    problem: ProblemFilter = None,
+    name: NameFilter = None,
+    search: Search = None,
 ) -> dict[str, Any]:
     """The stored instances, newest first."""
-    rows, cursor = newest_first(session, repository.matching(problem, name), InstanceRow, page)
+    rows, cursor = newest_first(session, repository.matching(problem, name, search), InstanceRow, page)
     return {"items": [service.summary(row) for row in rows], "next_cursor": cursor}
 
 

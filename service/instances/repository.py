@@ -20,13 +20,15 @@ def by_digest(session: Session, digest: str) -> InstanceRow | None:
     return session.scalar(select(InstanceRow).where(InstanceRow.digest == digest))
 
 
-def matching(problem: str | None, name: str | None) -> Select[Any]:
-    """The query for instances of a problem, of a name, or all."""
+def matching(problem: str | None, name: str | None, part: str | None = None) -> Select[Any]:
+    """The query for instances of a problem, of a name, with a part in their name, or all."""
     query = select(InstanceRow)
     if problem is not None:
         query = query.where(InstanceRow.problem == problem)
     if name is not None:
         query = query.where(InstanceRow.name == name)
+    if part is not None:
+        query = query.where(InstanceRow.name.contains(part, autoescape=True))
     return query
 
 

@@ -122,6 +122,17 @@ class TestList:
         assert [item["name"] for item in own.get("/v1/instances?name=one").json()["items"]] == ["one"]
         assert own.get("/v1/instances?problem=nothing").json() == {"items": [], "next_cursor": None}
 
+    def test_a_part_of_a_name_finds_it(self, own: httpx.Client) -> None:
+        for name in ("north-stores", "south_stores", "depot"):
+            own.post("/v1/instances", json=named(name))
+
+        def found(part: str) -> list[str]:
+            return [item["name"] for item in own.get("/v1/instances", params={"search": part}).json()["items"]]
+
+        assert found("stores") == ["south_stores", "north-stores"]
+        assert found("h_s") == ["south_stores"]  # no wildcard
+        assert found("%") == []
+
 
 class TestFit:
     def test_a_solver_serves_or_says_why_not(self, own: httpx.Client) -> None:

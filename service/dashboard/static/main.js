@@ -14,12 +14,15 @@ const ROUTES = [
   ["/jobs/:id", () => import("./pages/job.js"), "/train"],
   ["/policies", () => import("./pages/policies.js"), "/policies"],
   ["/policies/:ref", () => import("./pages/policy.js"), "/policies"],
+  ["/instances", () => import("./pages/instances.js"), "/instances"],
+  ["/instances/new", () => import("./pages/instance_new.js"), "/instances"],
+  ["/instances/:id", () => import("./pages/instance.js"), "/instances"],
   ["/decide", () => import("./pages/decide.js"), "/decide"],
   ["/decide/:ref", () => import("./pages/decide.js"), "/decide"],
   ["/decisions", () => import("./pages/decisions.js"), "/decide"],
   ["/decisions/:id", () => import("./pages/decision.js"), "/decide"],
 ];
-const ITEMS = [["/", "Home"], ["/train", "Train"], ["/policies", "Policies"], ["/decide", "Decide"]];
+const ITEMS = [["/", "Home"], ["/instances", "Instances"], ["/train", "Train"], ["/policies", "Policies"], ["/decide", "Decide"]];
 
 function Nav({ current }) {
   const look = useCell(theme);

@@ -5,6 +5,19 @@ import { useCallback, useEffect, useRef, useState } from "./ui.js";
 const PREFIX = "herenow.draft.";
 const WRITE_MS = 150;
 
+/** The names of the drafts that begin with a prefix. */
+export const draftNames = (prefix) => Object.keys(localStorage).filter((key) => key.startsWith(PREFIX + prefix)).map((key) => key.slice(PREFIX.length)).sort();
+
+/** Keep a draft under a name; false where the browser has no room for it (it then lives as long as the page). */
+export function writeDraft(name, value) {
+  try {
+    localStorage.setItem(PREFIX + name, JSON.stringify(value));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Drop a draft, once it has been sent or thrown away. */
 export const dropDraft = (name) => localStorage.removeItem(PREFIX + name);
 
@@ -30,7 +43,7 @@ export function useDraft(name, initial) {
     setValue((old) => {
       const made = typeof next === "function" ? next(old) : next;
       clearTimeout(pending.current);
-      pending.current = setTimeout(() => localStorage.setItem(PREFIX + name, JSON.stringify(made)), WRITE_MS);
+      pending.current = setTimeout(() => writeDraft(name, made), WRITE_MS);
       return made;
     });
   }, [name]);

@@ -58,3 +58,15 @@ export function words(name) {
 
 /** The short form of an id, for tables; the whole stands in its title. */
 export const shortId = (id) => (id ? `${id.slice(0, 4)}…${id.slice(-6)}` : "–");
+
+/** JSON as one reads it: objects over several lines, a list of plain values in one. */
+export function compactJson(value, indent = "") {
+  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  const isList = Array.isArray(value);
+  const parts = isList ? value : Object.entries(value);
+  if (!parts.length) return isList ? "[]" : "{}";
+  if (isList && parts.every((v) => v === null || typeof v !== "object")) return `[${parts.map((v) => JSON.stringify(v)).join(", ")}]`;
+  const deeper = `${indent}  `;
+  const lines = isList ? parts.map((v) => deeper + compactJson(v, deeper)) : parts.map(([k, v]) => `${deeper}${JSON.stringify(k)}: ${compactJson(v, deeper)}`);
+  return `${isList ? "[" : "{"}\n${lines.join(",\n")}\n${indent}${isList ? "]" : "}"}`;
+}

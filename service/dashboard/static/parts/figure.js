@@ -1,7 +1,7 @@
 // The API's figures, whatever the problem: network, matrix, series, schedule.
-import { html } from "../lib/ui.js";
+import { html, useState } from "../lib/ui.js";
 import { number } from "../lib/format.js";
-import { colour } from "../lib/theme.js";
+import { colour, palette } from "../lib/theme.js";
 import { Chart, Drawing } from "./chart.js";
 
 const KINDS = { network: NetworkMap, matrix: Matrix, series: Series, schedule: Schedule };
@@ -13,8 +13,25 @@ export function Figure({ of, level = 3 }) {
   return html`<${Kind} of=${of} level=${level} />`;
 }
 
-/** Several figures, two abreast where there is room. */
-export const Figures = ({ of, level }) => html`<div class="columns">${of.map((f) => html`<${Figure} key=${f.key} of=${f} level=${level} />`)}</div>`;
+/** Several figures, two abreast where there is room; those of one group one at a time. */
+export function Figures({ of, level }) {
+  const groups = new Map();
+  for (const figure of of) {
+    const key = figure.group ?? figure.key;
+    groups.set(key, [...(groups.get(key) || []), figure]);
+  }
+  return html`<div class="columns">${[...groups].map(([key, members]) => html`<section class="sheet" key=${key}><${Member} of=${members} level=${level} /></section>`)}</div>`;
+}
+
+/** One figure of a group, with a picker where there are several. */
+function Member({ of, level }) {
+  const [key, setKey] = useState(of[0].key);
+  const shown = of.find((f) => f.key === key) || of[0];
+  const id = `figure-${of[0].key}`;
+  return html`${of.length > 1 && html`<div class="row"><label for=${id}>Show</label><select id=${id} value=${shown.key} onChange=${(e) => setKey(e.currentTarget.value)}>
+    ${of.map((f) => html`<option value=${f.key}>${f.title}</option>`)}</select></div>`}
+    <${Figure} key=${shown.key} of=${shown} level=${level} />`;
+}
 
 function NetworkMap({ of, level }) {
   const groups = [...new Set(of.nodes.map((n) => n.group ?? ""))];
@@ -33,8 +50,8 @@ function NetworkMap({ of, level }) {
       type: "graph", coordinateSystem: "cartesian2d", categories: groups.map((name) => ({ name })),
       label: { show: of.nodes.length <= 60, position: "bottom", ...text, formatter: ({ data }) => data.title },
       edgeSymbol: ["none", "arrow"], edgeSymbolSize: 8,
-      edgeLabel: { show: of.links.length <= 30, color: colour("--soft"), fontSize: 11, formatter: ({ data }) => data.note },
-      lineStyle: { color: colour("--line-strong"), width: 1.5, curveness: 0.06 },
+      edgeLabel: { show: of.links.length <= 30, color: colour("--text"), opacity: 1, fontSize: 11, formatter: ({ data }) => data.note },
+      lineStyle: { color: colour("--line-strong"), width: 1.5, curveness: 0.06, opacity: 1 },
       data: of.nodes.map((n) => {
         const tier = byTier.get(n.tier ?? 0);
         return {
@@ -80,18 +97,19 @@ function Series({ of, level }) {
 
 /** A band between two lines: an unseen line below, and an area of the difference stacked on it. */
 function ribbon(band, i) {
-  const lower = { type: "line", name: band.name, data: band.lower, stack: `band-${i}`, stackStrategy: "all", lineStyle: { opacity: 0 }, symbol: "none", tooltip: { show: false }, silent: true };
-  const width = band.upper.map((u, k) => (u === null || band.lower[k] === null ? null : u - band.lower[k]));
   const shade = { color: colour("--series-8"), opacity: 0.18 + 0.14 * i };
-  return [lower, { ...lower, data: width, areaStyle: shade, itemStyle: shade }];
+  const lower = { type: "line", name: band.name, data: band.lower, stack: `band-${i}`, stackStrategy: "all", lineStyle: { opacity: 0 }, itemStyle: shade, symbol: "none", tooltip: { show: false }, silent: true };
+  const width = band.upper.map((u, k) => (u === null || band.lower[k] === null ? null : u - band.lower[k]));
+  return [lower, { ...lower, data: width, areaStyle: shade }];
 }
 
 function drawn(line, i, length) {
-  const shared = { name: line.name, data: line.values, stack: line.stack || undefined };
+  const shade = line.group === "past" ? colour("--text") : palette()[i % 8];
+  const shared = { name: line.name, data: line.values, stack: line.stack || undefined, color: shade, itemStyle: { color: shade } };
   if (line.mark === "bar") return { ...shared, type: "bar", barMaxWidth: 28 };
   if (line.mark === "point") return { ...shared, type: "scatter", symbolSize: 7 };
-  const area = line.mark === "area" ? { areaStyle: { opacity: line.stack ? 0.75 : 0.25 }, lineStyle: { width: line.stack ? 0.5 : 2 } } : {};
-  return { ...shared, type: "line", symbol: length > 60 ? "none" : "circle", symbolSize: 4, lineStyle: { width: 2 }, ...area };
+  const area = line.mark === "area" ? { areaStyle: { opacity: line.stack ? 0.75 : 0.25 }, lineStyle: { width: line.stack ? 0.5 : 2, color: shade } } : {};
+  return { ...shared, type: "line", symbol: length > 60 ? "none" : "circle", symbolSize: 4, lineStyle: { width: 2, color: shade }, ...area };
 }
 
 function Schedule({ of, level }) {

@@ -2,6 +2,9 @@
 import { html, useEffect, useRef, useState, useCell } from "../lib/ui.js";
 import { theme } from "../lib/theme.js";
 import { number } from "../lib/format.js";
+import { toNumber } from "../lib/spreadsheet.js";
+
+export { toNumber };
 
 let library = null;
 
@@ -28,36 +31,50 @@ export const numeric = (given) => ({
  * A grid. `columns` are AG Grid column definitions, `rows` plain objects with a key `id`. With `onEdit(rows)` cells of
  * editable columns can be typed into and pasted onto from a spreadsheet: to the right and down from the focused cell, or, where
  * the first cells pasted are names of column `pasteKey`, onto the rows of these names; with `makeRow(index)` cells pasted
- * beyond the last row make new ones. `onOpen(row)` is called for Enter or a double click.
+ * beyond the last row make new ones. `onOpen(row)` is called for Enter or a double click on a cell not edited in place.
+ * `faults` maps `faultKey(row id, field)` to what is wrong there; `handle.current` gets the grid's own API.
  */
-export function Grid({ columns, rows, label, height = 380, onEdit, onOpen, onSelect, pasteKey, makeRow, options = {} }) {
+export function Grid({ columns, rows, label, height = 380, onEdit, onOpen, onSelect, pasteKey, makeRow, faults, handle, options = {} }) {
   const ref = useRef(null);
   const grid = useRef(null);
   const latest = useRef({});
-  latest.current = { rows, columns, onEdit, onOpen, onSelect, pasteKey, makeRow };
+  latest.current = { rows, columns, onEdit, onOpen, onSelect, pasteKey, makeRow, faults };
   const look = useCell(theme);
   const [failed, setFailed] = useState(null);
   useEffect(() => {
     let gone = false;
-    load().then((agGrid) => { if (!gone) grid.current = agGrid.createGrid(ref.current, settings(latest, label, options)); }).catch(setFailed);
+    load().then((agGrid) => {
+      if (gone) return;
+      grid.current = agGrid.createGrid(ref.current, settings(latest, options));
+      if (handle) handle.current = grid.current;
+    }).catch(setFailed);
     return () => { gone = true; grid.current?.destroy(); grid.current = null; };
   }, []);
   useEffect(() => grid.current?.setGridOption("rowData", rows), [rows]);
   useEffect(() => grid.current?.setGridOption("columnDefs", columns), [columns]);
+  useEffect(() => grid.current?.refreshCells({ force: true }), [faults]);
   if (failed) return html`<p class="notice bad" role="alert">The table could not be shown: ${failed.message}.</p>`;
   const own = options.domLayout === "autoHeight" ? {} : { height: `${height}px` };
   return html`<div class="grid ag-theme-quartz${look === "dark" ? "-dark" : ""}" style=${own} ref=${ref} aria-label=${label} role="group"
     onPaste=${(event) => onEdit && paste(event, grid.current, latest.current)}></div>`;
 }
 
-function settings(latest, label, options) {
+/** Where a fault of a cell is found in `faults`. */
+export const faultKey = (id, field) => `${id} ${field}`;
+
+function settings(latest, options) {
   const { rows, columns } = latest.current;
+  const fault = ({ data, colDef }) => data && latest.current.faults?.get(faultKey(data.id, colDef.field));
   return {
     theme: "legacy", rowData: rows, columnDefs: columns, getRowId: ({ data }) => String(data.id), suppressColumnVirtualisation: columns.length < 20,
-    defaultColDef: { sortable: true, resizable: true, filter: true, minWidth: 90, flex: 1 }, animateRows: false, singleClickEdit: false,
+    defaultColDef: {
+      sortable: true, resizable: true, filter: true, minWidth: 90, flex: 1, wrapHeaderText: true, autoHeaderHeight: true,
+      cellClassRules: { "cell-fault": (cell) => Boolean(fault(cell)) }, tooltipValueGetter: fault,
+    },
+    animateRows: false, singleClickEdit: false, tooltipShowDelay: 200,
     stopEditingWhenCellsLoseFocus: true, undoRedoCellEditing: true, ensureDomOrder: true, enableCellTextSelection: true,
     onCellValueChanged: () => latest.current.onEdit?.(latest.current.rows.map((row) => ({ ...row }))),
-    onRowDoubleClicked: ({ data }) => latest.current.onOpen?.(data),
+    onCellDoubleClicked: ({ data, colDef }) => { if (!colDef.editable) latest.current.onOpen?.(data); },
     onCellKeyDown: ({ event, data, colDef }) => { if (event.key === "Enter" && !colDef.editable) latest.current.onOpen?.(data); },
     onSelectionChanged: ({ api }) => latest.current.onSelect?.(api.getSelectedRows()),
     ...options,
@@ -108,10 +125,4 @@ function pastedByPlace(cells, columns, api, focus, { rows, makeRow }) {
 
 function put(row, definition, text) {
   if (definition?.editable) row[definition.field] = definition.type === "rightAligned" ? toNumber(text) : text.trim();
-}
-
-/** A number as spreadsheets write it ("1,234.5"); the text itself where it is none, for the API to refuse by name. */
-export function toNumber(text) {
-  const plain = String(text).trim().replace(/,(?=\d{3}\b)/g, "").replace("−", "-");
-  return plain !== "" && Number.isFinite(Number(plain)) ? Number(plain) : text;
 }

@@ -1,35 +1,11 @@
 // A form drawn from a JSON Schema (2020-12): labels, help, bounds and choices come from the schema, faults from the API.
-import { html } from "../lib/ui.js";
-import { words, number } from "../lib/format.js";
-
-/** The schema a reference stands for. */
-export function resolve(schema, root) {
-  let found = schema;
-  while (found?.$ref) found = found.$ref.replace("#/", "").split("/").reduce((at, part) => at?.[part.replaceAll("~1", "/").replaceAll("~0", "~")], root);
-  return found || {};
-}
-
-/** The alternative of a union that is not null. */
-function essence(schema, root) {
-  const plain = resolve(schema, root);
-  const options = (plain.anyOf || plain.oneOf || []).map((s) => resolve(s, root)).filter((s) => s.type !== "null");
-  return options.length === 1 ? { ...options[0], ...plain, anyOf: undefined, type: options[0].type } : plain;
-}
-
-const isNullable = (schema, root) => (resolve(schema, root).anyOf || []).some((s) => resolve(s, root).type === "null");
-const isSimple = (schema) => schema.enum || schema.const !== undefined || ["string", "number", "integer", "boolean"].includes(schema.type);
-
-function helpOf(schema) {
-  const low = schema.minimum ?? schema.exclusiveMinimum;
-  const high = schema.maximum ?? schema.exclusiveMaximum;
-  const bounds = low !== undefined && high !== undefined ? `${number(low)} to ${number(high)}.` : low !== undefined ? `At least ${number(low)}.` : high !== undefined ? `At most ${number(high)}.` : "";
-  const unit = schema.unit || schema["x-unit"];
-  return [schema.description, unit && `[${unit}]`, bounds].filter(Boolean).join(" ");
-}
+import { html, useEffect, useRef, useState } from "../lib/ui.js";
+import { compactJson, words, number } from "../lib/format.js";
+import { essence, helpOf, isNullable, isSimple, resolve } from "../lib/schema.js";
 
 /**
  * Fields of an object's simple properties. `value` is the object, `onChange(next)` gets a new one without the fields
- * left empty; `errors` are the API's [{pointer, detail}], shown beside the field they name. What is not simple
+ * left empty; `errors` are the API's [{pointer, detail, severity}], shown beside the field they name. What is not simple
  * (lists, objects) is edited as JSON text unless `skip` names it.
  */
 export function SchemaForm({ schema, root = schema, value, onChange, errors = [], prefix = "", skip = [], id = "f" }) {
@@ -42,21 +18,27 @@ export function SchemaForm({ schema, root = schema, value, onChange, errors = []
 }
 
 function withField(object, name, value) {
+  if (value !== undefined) return { ...object, [name]: value };
   const { [name]: _, ...rest } = object || {};
-  return value === undefined ? rest : { ...rest, [name]: value };
+  return rest;
 }
+
+const isFault = (issue) => !issue.severity || issue.severity === "error";
+
+/** What is wrong with, or unusual in, the field above. */
+export const Said = ({ issues, id }) => issues.length > 0 && html`<span class=${issues.some(isFault) ? "fault" : "remark"} id=${id}>${issues.map((f) => f.detail).join(" ")}</span>`;
 
 function Field({ name, schema, root, nullable, required, value, onChange, fault, id }) {
   const help = helpOf(schema);
   const about = [help && `${id}-help`, fault.length && `${id}-fault`].filter(Boolean).join(" ") || undefined;
-  const shared = { id, "aria-describedby": about, "aria-invalid": fault.length ? "true" : undefined };
+  const shared = { id, "aria-describedby": about, "aria-invalid": fault.some(isFault) ? "true" : undefined };
   const simple = isSimple(schema);
   return html`<div class="field ${simple ? "" : "wide"}">
     <label for=${id}>${words(name)}${required ? html` <span class="soft" title="needed">*</span>` : ""}</label>
     ${simple ? html`<${Control} schema=${schema} value=${value} onChange=${onChange} shared=${shared} nullable=${nullable || !required} />`
       : html`<${JsonControl} value=${value} onChange=${onChange} shared=${shared} placeholder=${schema.default === undefined ? "" : JSON.stringify(schema.default)} />`}
     ${help && html`<span class="help" id=${`${id}-help`}>${help}</span>`}
-    ${fault.length > 0 && html`<span class="fault" id=${`${id}-fault`}>${fault.map((f) => f.detail).join(" ")}</span>`}
+    <${Said} issues=${fault} id=${`${id}-fault`} />
   </div>`;
 }
 
@@ -74,14 +56,34 @@ function Control({ schema, value, onChange, shared, nullable }) {
   const isNumber = schema.type === "number" || schema.type === "integer";
   const placeholder = schema.default === undefined || schema.default === null ? "" : `default: ${isNumber ? number(schema.default, 8) : schema.default}`;
   const read = (text) => (text === "" ? undefined : isNumber && Number.isFinite(Number(text)) ? Number(text) : text);
-  return html`<input ...${shared} type="text" inputmode=${isNumber ? "decimal" : "text"} placeholder=${placeholder} value=${value ?? ""} onChange=${(e) => onChange(read(e.currentTarget.value.trim()))} />`;
+  return html`<${Typed} value=${value} read=${(text) => read(text.trim())} write=${(given) => String(given ?? "")} onChange=${onChange}>${(own) =>
+    html`<input ...${shared} ...${own} type="text" inputmode=${isNumber ? "decimal" : "text"} placeholder=${placeholder} />`}<//>`;
 }
 
-function JsonControl({ value, onChange, shared, placeholder }) {
-  const text = typeof value === "string" ? value : value === undefined ? "" : JSON.stringify(value, null, 2);
+/** Text as it is typed ("1." on the way to 1.5), told to the page at every key, and replaced when the value is changed elsewhere. */
+function Typed({ value, read, write, onChange, children }) {
+  const [text, setText] = useState(() => write(value));
+  const told = useRef(value);
+  useEffect(() => {
+    if (JSON.stringify(value) === JSON.stringify(told.current)) return;
+    told.current = value;
+    setText(write(value));
+  }, [value]);
+  const type = (event) => {
+    setText(event.currentTarget.value);
+    told.current = read(event.currentTarget.value);
+    onChange(told.current);
+  };
+  return children({ value: text, onInput: type });
+}
+
+/** A value edited as JSON text; text that is no JSON yet is the value, for the API to refuse by name. */
+export function JsonControl({ value, onChange, shared, placeholder, most = 12 }) {
+  const write = (given) => (typeof given === "string" ? given : given === undefined ? "" : compactJson(given));
   const read = (typed) => {
     if (typed.trim() === "") return undefined;
     try { return JSON.parse(typed); } catch { return typed; }
   };
-  return html`<textarea ...${shared} rows=${Math.min(12, Math.max(2, text.split("\n").length))} spellcheck="false" placeholder=${placeholder} value=${text} onChange=${(e) => onChange(read(e.currentTarget.value))}></textarea>`;
+  return html`<${Typed} value=${value} read=${read} write=${write} onChange=${onChange}>${(own) =>
+    html`<textarea ...${shared} ...${own} rows=${Math.min(most, Math.max(2, own.value.split("\n").length))} spellcheck="false" placeholder=${placeholder}></textarea>`}<//>`;
 }
