@@ -407,7 +407,11 @@ def test_one_method_can_be_asked_for() -> None:
     ("name", "method", "reason"),
     [
         ("eight-nodes-lost", "optimal", "one store with one supplier"),
-        ("dc-two-stores", "nonsense", "it has auto, optimal, balance_relaxation, free_warehouse, perfect_information"),
+        (
+            "dc-two-stores",
+            "nonsense",
+            "it has auto, optimal, balance_relaxation, priced_warehouse, free_warehouse, perfect_information",
+        ),
     ],
 )
 def test_a_method_that_does_not_fit_is_refused_by_its_field(name: str, method: str, reason: str) -> None:

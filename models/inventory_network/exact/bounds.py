@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from models.core import BoundMethod
 from models.inventory_network.exact.optimal import optimal, optimal_refuses
+from models.inventory_network.exact.priced_warehouse import priced_warehouse
+from models.inventory_network.exact.priced_warehouse import refuses as priced_refuses
 from models.inventory_network.exact.relaxations import balance, balance_refuses, free_refuses, free_warehouse
 
 BOUNDS = (
@@ -27,6 +29,13 @@ BOUNDS = (
         balance,
         balance_refuses,
         source="Eppen, Schrage 1981; Federgruen, Zipkin 1984",
+    ),
+    BoundMethod(
+        "priced_warehouse",
+        "Every store alone, paying for what the warehouse lacks",
+        priced_warehouse,
+        priced_refuses,
+        source="Lagrangian relaxation (Hawkins 2003; Adelman, Mersereau 2008); these multipliers are ours",
     ),
     BoundMethod(
         "free_warehouse",

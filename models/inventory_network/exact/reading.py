@@ -121,3 +121,34 @@ def bound_value(found: Optimum, constant: float, method: str, **details: object)
     if constant:
         words["flow_cost"] = round(constant, 6)
     return BoundValue(found.low + constant, 0.0, words)
+
+
+def ignored(net: InventoryNetwork) -> list[str]:
+    """Restrictions that relaxations do not see; they can only make the network dearer."""
+    found = []
+    if any(lane.is_lumpy for lane in net.lanes):
+        found.append("fixed order costs, minimum orders and lots")
+    if any(lane.capacity is not None for lane in net.lanes) or any(
+        limit is not None for node in net.nodes for limit in (node.throughput_capacity, node.storage_capacity)
+    ):
+        found.append("capacities")
+    if any(node.fill_rate_target for node in net.nodes):
+        found.append("fill-rate targets")
+    if any(lane.random_lead_time for lane in net.lanes):
+        found.append("that lead times may be longer than the shortest")
+    return found
+
+
+def never() -> bool:
+    """Asked whether to stop: no."""
+    return False
+
+
+def star_refuses(net: InventoryNetwork) -> str | None:
+    """Why the network is not one warehouse with stores of its own; None if it is."""
+    reason = "needs one warehouse that alone supplies two or more stores, and has one supplier"
+    stores, stocking = stores_of(net), net.stocking_nodes
+    if len(stocking) != len(stores) + 1 or len(stores) < 2 or any(len(into(net, n.id)) != 1 for n in stocking):
+        return reason
+    warehouse = next(node for node in stocking if node.kind != "store")
+    return reason if any(into(net, store.id)[0].source != warehouse.id for store in stores) else None

@@ -16,11 +16,14 @@ from models.inventory_network.exact.reading import (
     by_id,
     deviation,
     flow_cost,
+    ignored,
     into,
     long_run_refuses,
     mean_demand,
+    never,
     out_of,
     quick_step,
+    star_refuses,
     store_refuses,
     stores_of,
     upstream,
@@ -36,13 +39,9 @@ COARSE = 0.002  # share of the work that the first, quick bound for a store with
 
 def balance_refuses(net: InventoryNetwork) -> str | None:
     """Why the balance relaxation does not fit; None if it does."""
-    stores, stocking = stores_of(net), net.stocking_nodes
-    if len(stocking) != len(stores) + 1 or len(stores) < 2 or any(len(into(net, n.id)) != 1 for n in stocking):
-        return "needs one warehouse that alone supplies two or more stores, and has one supplier"
-    warehouse = next(node for node in stocking if node.kind != "store")
-    if any(into(net, store.id)[0].source != warehouse.id for store in stores):
-        return "needs one warehouse that alone supplies two or more stores, and has one supplier"
-    for store in stores:
+    if reason := star_refuses(net):
+        return reason
+    for store in stores_of(net):
         if store.unmet_demand != "backlogged":
             return f"{store.id}: demand must be backlogged; where it is lost, stores do not decide by position alone"
         if reason := store_refuses(store):
@@ -67,7 +66,7 @@ def balance(net: InventoryNetwork, should_stop: ShouldStop) -> BoundValue:
         branches.append(Branch(total(single, _shortest(lane) + 1), store.holding_cost, store.shortage_cost))
         constant += (flow_cost(net, inbound) + wait + flow_cost(net, lane) - store.price) * mean_demand(net, store.id)
     found = balance_relaxation(joint, Echelon(length, warehouse.holding_cost), branches)
-    return bound_value(found, constant, "the stores' stock may be shared anew in every period", ignores=_ignored(net))
+    return bound_value(found, constant, "the stores' stock may be shared anew in every period", ignores=ignored(net))
 
 
 def _shortest(lane: Lane) -> int:
@@ -82,22 +81,6 @@ def _joint_step(net: InventoryNetwork, ids: list[str]) -> float:
         return min(spacing for spacing in spacings if spacing is not None)
     least = min(deviation(demand) for demand in demands if demand.spacing is None)
     return least / (FINE / 4)
-
-
-def _ignored(net: InventoryNetwork) -> list[str]:
-    """Restrictions the relaxation does not see; they can only make the network dearer."""
-    found = []
-    if any(lane.is_lumpy for lane in net.lanes):
-        found.append("fixed order costs, minimum orders and lots")
-    if any(lane.capacity is not None for lane in net.lanes) or any(
-        limit is not None for node in net.nodes for limit in (node.throughput_capacity, node.storage_capacity)
-    ):
-        found.append("capacities")
-    if any(node.fill_rate_target for node in net.nodes):
-        found.append("fill-rate targets")
-    if any(lane.random_lead_time for lane in net.lanes):
-        found.append("that lead times may be longer than the shortest")
-    return found
 
 
 # --- a warehouse that never runs out ---------------------------------------------------------------------------------
@@ -139,7 +122,7 @@ def free_warehouse(net: InventoryNetwork, should_stop: ShouldStop) -> BoundValue
     elif notes:
         more["approximations"] = f"{len(notes)} of {len(alone)} stores on a coarse grid, or for a shorter lead time"
     method = "every store alone, its supply unlimited and free"
-    return bound_value(Optimum(sum(values.values()), float("inf")), 0.0, method, ignores=_ignored(net), **more)
+    return bound_value(Optimum(sum(values.values()), float("inf")), 0.0, method, ignores=ignored(net), **more)
 
 
 def _cheapest_paths(net: InventoryNetwork) -> dict[str, float]:
@@ -149,11 +132,6 @@ def _cheapest_paths(net: InventoryNetwork) -> dict[str, float]:
         for lane in out_of(net, node_id):
             cheapest[lane.target] = min(cheapest[lane.target], cheapest[node_id] + flow_cost(net, lane))
     return cheapest
-
-
-def never() -> bool:
-    """Asked whether to stop: no."""
-    return False
 
 
 @dataclass(frozen=True)

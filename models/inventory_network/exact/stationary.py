@@ -66,7 +66,7 @@ def of_store(process: DemandProcess, node_id: str) -> StopLoss:
             return discrete(np.array([0.0, part.size_mean]), np.array([1 - chance, chance]))
         sizes = _negative_binomial(part.size_mean - 1, part.variance)
         return lattice(np.concatenate([[1 - chance], chance * sizes]))
-    mean, std = _normal(process, node_id)
+    mean, std = normal(process, node_id)
     return clipped_normal(mean, std)
 
 
@@ -89,7 +89,7 @@ def of_all(process: DemandProcess, node_ids: Sequence[str], step: float) -> Grid
         return joint_demand([of_store(process, node_id).contraction(step) for node_id in node_ids])
     own = np.sqrt(1 - process.correlation)
     points, weights = np.polynomial.hermite_e.hermegauss(_FACTORS)
-    nodes = [_normal(process, node_id) for node_id in node_ids]
+    nodes = [normal(process, node_id) for node_id in node_ids]
     common = np.sqrt(process.correlation)
     parts = []
     for point, weight in zip(points, weights / weights.sum(), strict=True):
@@ -106,7 +106,8 @@ def _contracted(single: StopLoss, step: float) -> Grid:
     return single.contraction(step) if single.mean > 1e-9 else Grid(step, np.ones(1))
 
 
-def _normal(process: Normal | Seasonal, node_id: str) -> tuple[float, float]:
+def normal(process: Normal | Seasonal, node_id: str) -> tuple[float, float]:
+    """Mean and standard deviation before clipping [units/period]."""
     entry = process.nodes[node_id]
     factor = 1.0
     if isinstance(process, Seasonal):

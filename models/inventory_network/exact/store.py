@@ -194,11 +194,20 @@ def _position_iteration(
         options = np.where(blocked, np.inf, ahead[after] + charge)
         return np.asarray(options.min(1))
 
-    return _iterate(step, np.zeros(len(positions)), should_stop)
+    return iterate(step, np.zeros(len(positions)), should_stop)
 
 
-def _iterate(step: Callable[[Floats], Floats], value: Floats, should_stop: Callable[[], bool]) -> Optimum:
-    """Relative value iteration; the least and greatest change enclose the optimal average (Odoni, MacQueen)."""
+def iterate(
+    step: Callable[[Floats], Floats],
+    value: Floats,
+    should_stop: Callable[[], bool],
+    tolerance: float = TOLERANCE,
+    keep: Callable[[Floats], None] | None = None,
+) -> Optimum:
+    """Relative value iteration; the least and greatest change enclose the optimal average (Odoni, MacQueen).
+
+    `keep` is told the relative values when it ends.
+    """
     low, high, rounds = -np.inf, np.inf, 0
     while rounds < MAX_ITERATIONS:
         rounds += 1
@@ -206,8 +215,10 @@ def _iterate(step: Callable[[Floats], Floats], value: Floats, should_stop: Calla
         change = new - value
         low, high = max(low, float(change.min())), min(high, float(change.max()))
         value = new - new.flat[0]
-        if high - low <= TOLERANCE * max(abs(low), 1e-9) or should_stop():
+        if high - low <= tolerance * max(abs(low), 1e-9) or should_stop():
             break
+    if keep is not None:
+        keep(value)
     return Optimum(low, high, {}, rounds)
 
 
@@ -289,7 +300,7 @@ def _lost_sales_in(
     levels = np.arange(size.most + 1)
     cost = linear_cost(single, single.step * levels.astype(np.float64), holding_cost, shortage_cost)
     charge = np.where(sizes > 0, rule.fixed_cost, 0.0)
-    left = _left_over(single.mass, size.most)
+    left = left_over(single.mass, size.most)
     used = [0]
 
     def after(value: Floats, arriving: int) -> Floats:
@@ -317,12 +328,12 @@ def _lost_sales_in(
         return np.asarray(new + cost.reshape(-1, *(1,) * (value.ndim - 1)))
 
     start = np.zeros((size.most + 1, *(len(sizes),) * max(lead_time - 1, 0)))
-    found = _iterate((instant, one, many)[min(lead_time, 2)], start, should_stop)
+    found = iterate((instant, one, many)[min(lead_time, 2)], start, should_stop)
     short = used[0] == len(sizes) - 1 and (rule.most is None or size.largest < rule.most)
     return None if short and lead_time else found
 
 
-def _left_over(mass: Floats, most: int) -> Floats:
+def left_over(mass: Floats, most: int) -> Floats:
     """Chance of each stock after demand, by stock before it: (x, x')."""
     chances = np.zeros((most + 1, most + 1))
     reach = np.zeros(most + 1)
