@@ -21,8 +21,13 @@ const ROUTES = [
   ["/decide/:ref", () => import("./pages/decide.js"), "/decide"],
   ["/decisions", () => import("./pages/decisions.js"), "/decide"],
   ["/decisions/:id", () => import("./pages/decision.js"), "/decide"],
+  ["/evaluate", () => import("./pages/evaluate.js"), "/evaluate"],
+  ["/evaluate/run", () => import("./pages/evaluate/run.js"), "/evaluate"],
+  ["/what-if", () => import("./pages/what_if.js"), "/evaluate"],
+  ["/what-if/result", () => import("./pages/what_if/result.js"), "/evaluate"],
+  ["/evaluations/:id", () => import("./pages/evaluation.js"), "/evaluate"],
 ];
-const ITEMS = [["/", "Home"], ["/instances", "Instances"], ["/train", "Train"], ["/policies", "Policies"], ["/decide", "Decide"]];
+const ITEMS = [["/", "Home"], ["/instances", "Instances"], ["/train", "Train"], ["/policies", "Policies"], ["/decide", "Decide"], ["/evaluate", "Evaluate"]];
 
 function Nav({ current }) {
   const look = useCell(theme);

@@ -23,11 +23,11 @@ function seriesOf(found, spaghetti) {
   ];
 }
 
-/** `of`: policy → quantity → {q05 … q95, mean, samples?}; `label(policy)` names a policy. */
-export function Paths({ of, label = words, level = 3 }) {
+/** `of`: policy → quantity → {q05 … q95, mean, samples?}; `label(policy)` names a policy; with `pair` the first two stand side by side. */
+export function Paths({ of, label = words, level = 3, pair = false }) {
   const policies = Object.keys(of);
   const [policy, setPolicy] = useState(policies[0]);
-  const [beside, setBeside] = useState("");
+  const [beside, setBeside] = useState(pair ? policies[1] : "");
   const quantities = useMemo(() => Object.keys(of[policy] || {}), [of, policy]);
   const [wanted, setQuantity] = useState("");
   const [spaghetti, setSpaghetti] = useState(false);
