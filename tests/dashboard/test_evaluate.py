@@ -118,6 +118,9 @@ class TestAsking:
         expect(page.get_by_label("north:1")).to_be_checked()
 
     def test_an_address_chooses_policy_and_instance(self, page: Page, shop: Server) -> None:
+        page.goto("/#/evaluate?policies=north:2,north:1")
+        expect(page.get_by_label("north:2")).to_be_checked()
+        page.goto("/#/decide")
         page.goto("/#/evaluate?policy=north:1")
         expect(page.get_by_label("north:1")).to_be_checked()
         expect(page.get_by_label("north:2")).not_to_be_checked()

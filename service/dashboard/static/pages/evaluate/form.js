@@ -23,11 +23,13 @@ export function bodyOf(draft, instanceId, rules, seed) {
   return { instance_id: instanceId, policies: draft.policies, rules, ...scenarios, time_limit: `PT${draft.minutes}M` };
 }
 
+/** What the address chooses: `policies` (or one `policy`), by name, name:version or id, and an `instance`. */
 function withQuery(query, policies, instances) {
-  const policy = policies.find((p) => query.policy && [refOf(p), p.id, p.name].includes(query.policy));
-  const instance = instances.find((i) => i.id === (query.instance || policy?.instance_id));
-  const problem = (policy || instance)?.problem;
-  return problem ? { problem, policies: policy ? [refOf(policy)] : [], instances: instance ? [instance.id] : [] } : null;
+  const named = (query.policies || query.policy || "").split(",").filter(Boolean);
+  const chosen = named.map((name) => policies.find((p) => [refOf(p), p.id, p.name].includes(name))).filter(Boolean);
+  const instance = instances.find((i) => i.id === (query.instance || chosen[0]?.instance_id));
+  const problem = (chosen[0] || instance)?.problem;
+  return problem ? { problem, policies: chosen.map(refOf), instances: instance ? [instance.id] : [] } : null;
 }
 
 export function Form({ policies, instances, query }) {
