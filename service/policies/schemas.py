@@ -83,7 +83,9 @@ class StateView(BaseModel):
 
     json_schema: dict[str, Any] = Field(description="JSON Schema 2020-12 of one `state`, with units.")
     today: dict[str, Any] = Field(description="The instance's own initial state: a valid `state`.")
-    columns: list[dict[str, str]] = Field(description="Columns of a decision's lines: key, title, unit.")
+    columns: list[dict[str, str | bool]] = Field(
+        description="Columns of a decision's lines: key, title, unit, and whether a planner may decide it otherwise."
+    )
     lines_key: str = Field(description="Where a decision keeps its lines.")
     files: dict[str, str] = Field(description='Files a state can be made of; a name ending in "?" may be left out.')
     options: dict[str, str] = Field(description="Words that set how the files are read.")

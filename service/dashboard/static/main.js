@@ -26,8 +26,9 @@ const ROUTES = [
   ["/what-if", () => import("./pages/what_if.js"), "/evaluate"],
   ["/what-if/result", () => import("./pages/what_if/result.js"), "/evaluate"],
   ["/evaluations/:id", () => import("./pages/evaluation.js"), "/evaluate"],
+  ["/settings", () => import("./pages/settings.js"), "/settings"],
 ];
-const ITEMS = [["/", "Home"], ["/instances", "Instances"], ["/train", "Train"], ["/policies", "Policies"], ["/decide", "Decide"], ["/evaluate", "Evaluate"]];
+const ITEMS = [["/", "Home"], ["/instances", "Instances"], ["/train", "Train"], ["/policies", "Policies"], ["/decide", "Decide"], ["/evaluate", "Evaluate"], ["/settings", "Settings"]];
 
 function Nav({ current }) {
   const look = useCell(theme);

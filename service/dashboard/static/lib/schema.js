@@ -1,5 +1,5 @@
 // A JSON Schema (2020-12) read for forms and tables: what a place is made of, in words a planner knows.
-import { number } from "./format.js";
+import { number, words } from "./format.js";
 
 /** The schema a reference stands for. */
 export function resolve(schema, root) {
@@ -85,6 +85,26 @@ export const helpOf = (schema) => [schema.description, schema.unit && `[${schema
 
 /** The unit that stands in brackets in a field's description. */
 export const unitOf = (schema) => schema.unit || /\[([^\]]+)\]/.exec(schema.description || "")?.[1] || "";
+
+const DIGITS = { "²": "2", "³": "3", "⁻": "-" };
+const bare = (text) => text.toLowerCase().replace(/[²³⁻]/g, (c) => DIGITS[c]).replace(/[^a-z0-9-]/g, "");
+const LONGEST_UNIT = 24;
+
+/** A field's words and its unit apart: `cost_per_mwh` in money/MWh → ["Cost", "money/MWh"]. */
+export function labelOf({ name, schema }) {
+  const unit = unitOf(schema).length < LONGEST_UNIT ? unitOf(schema) : "";
+  const parts = name.split("_");
+  for (let from = 1; unit && from < parts.length; from++) {
+    const tail = bare(parts.slice(from).filter((part) => part !== "per").join(""));
+    const isPer = parts[from] === "per" && unit.includes("/");
+    if (tail === bare(unit) || (isPer && tail === bare(unit.slice(unit.indexOf("/") + 1)))) return [words(parts.slice(0, from).join("_")), unit];
+  }
+  return [words(name), unit];
+}
+
+/** A heading for a field: its words with its unit in brackets, and how wide a column must be to show it. */
+export const headingOf = (field) => labelOf(field).filter(Boolean).map((text, i) => (i ? `[${text}]` : text)).join(" ");
+export const widthOf = (field) => Math.max(104, 48 + 8.5 * Math.max(...headingOf(field).split(" ").map((word) => word.length)));
 
 /** A part of a JSON Pointer as it stands in one, and back. */
 export const escapePart = (part) => String(part).replaceAll("~", "~0").replaceAll("/", "~1");

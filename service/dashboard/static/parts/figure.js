@@ -3,6 +3,7 @@ import { html, useState } from "../lib/ui.js";
 import { number } from "../lib/format.js";
 import { colour, palette } from "../lib/theme.js";
 import { Chart, Drawing } from "./chart.js";
+import { NetworkMap, isWide } from "./network.js";
 
 const KINDS = { network: NetworkMap, matrix: Matrix, series: Series, schedule: Schedule };
 
@@ -20,7 +21,7 @@ export function Figures({ of, level }) {
     const key = figure.group ?? figure.key;
     groups.set(key, [...(groups.get(key) || []), figure]);
   }
-  return html`<div class="columns">${[...groups].map(([key, members]) => html`<section class="sheet" key=${key}><${Member} of=${members} level=${level} /></section>`)}</div>`;
+  return html`<div class="columns">${[...groups].map(([key, members]) => html`<section class="sheet ${members.some(isWide) ? "whole" : ""}" key=${key}><${Member} of=${members} level=${level} /></section>`)}</div>`;
 }
 
 /** One figure of a group, with a picker where there are several. */
@@ -31,41 +32,6 @@ function Member({ of, level }) {
   return html`${of.length > 1 && html`<div class="row"><label for=${id}>Show</label><select id=${id} value=${shown.key} onChange=${(e) => setKey(e.currentTarget.value)}>
     ${of.map((f) => html`<option value=${f.key}>${f.title}</option>`)}</select></div>`}
     <${Figure} key=${shown.key} of=${shown} level=${level} />`;
-}
-
-function NetworkMap({ of, level }) {
-  const groups = [...new Set(of.nodes.map((n) => n.group ?? ""))];
-  const tiers = [...new Set(of.nodes.map((n) => n.tier ?? 0))].sort((a, b) => a - b);
-  const byTier = new Map(tiers.map((t) => [t, of.nodes.filter((n) => (n.tier ?? 0) === t)]));
-  const tallest = Math.max(...[...byTier.values()].map((l) => l.length));
-  const facts = (list) => list.map(([name, value, unit]) => `${name}: ${number(value)}${unit ? ` ${unit}` : ""}`).join("<br>");
-  const option = ({ base, text }) => ({
-    legend: { ...base.legend, show: groups.length > 1, data: groups },
-    tooltip: { ...base.tooltip, trigger: "item", formatter: ({ data, dataType }) => (dataType === "node"
-      ? `<b>${escapeHtml(data.title)}</b><br>${data.facts}` : `${escapeHtml(data.source)} → ${escapeHtml(data.target)}${data.note ? `<br>${escapeHtml(data.note)}` : ""}`) },
-    grid: { left: 20, right: 20, top: 44, bottom: 20 },
-    xAxis: { show: false, type: "value", min: -0.5, max: tiers.length - 0.5 },
-    yAxis: { show: false, type: "value", min: 0, max: 1, inverse: true },
-    series: [{
-      type: "graph", coordinateSystem: "cartesian2d", categories: groups.map((name) => ({ name })),
-      label: { show: of.nodes.length <= 60, position: "bottom", ...text, formatter: ({ data }) => data.title },
-      edgeSymbol: ["none", "arrow"], edgeSymbolSize: 8,
-      edgeLabel: { show: of.links.length <= 30, color: colour("--text"), opacity: 1, fontSize: 11, formatter: ({ data }) => data.note },
-      lineStyle: { color: colour("--line-strong"), width: 1.5, curveness: 0.06, opacity: 1 },
-      data: of.nodes.map((n) => {
-        const tier = byTier.get(n.tier ?? 0);
-        return {
-          id: n.id, name: n.id, title: n.label || n.id, category: groups.indexOf(n.group ?? ""), symbolSize: of.nodes.length > 60 ? 9 : 26,
-          value: [tiers.indexOf(n.tier ?? 0), (tier.indexOf(n) + 0.5) / tier.length], facts: facts((n.facts || []).map(([a, b, c]) => [escapeHtml(a), b, c])),
-        };
-      }),
-      links: of.links.map((l) => ({ source: l.from, target: l.to, note: l.label || "" })),
-    }],
-  });
-  const height = Math.min(640, Math.max(280, 70 * tallest + 100));
-  const rows = of.nodes.map((n) => [n.label || n.id, n.group ?? "", (n.facts || []).map(([a, v, u]) => `${a} ${number(v)} ${u ?? ""}`).join("; ")]);
-  return html`<${Drawing} title=${of.title} caption=${of.caption} level=${level} table=${{ columns: ["Node", "Kind", "Facts"], rows }}>
-    <${Chart} option=${option} keys=${[of]} height=${height} label=${`${of.title}: ${of.nodes.length} nodes and ${of.links.length} links`} /><//>`;
 }
 
 const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
@@ -84,7 +50,7 @@ function Series({ of, level }) {
   const option = ({ base, axis }) => ({
     legend: { ...base.legend, data: [...of.lines.map((l) => l.name), ...bands.map((b) => b.name)] },
     xAxis: { type: "category", data: of.x.map(String), name: of.x_title, nameLocation: "middle", nameGap: 28, boundaryGap: of.lines.some((l) => l.mark === "bar"), ...axis, splitLine: { show: false } },
-    yAxis: { type: "value", name: of.unit, scale: !of.lines.some((l) => l.mark === "bar" || l.mark === "area"), ...axis, axisLabel: { ...axis.axisLabel, formatter: (v) => number(v, 5) } },
+    yAxis: { type: "value", name: of.unit, nameTextStyle: { ...axis.nameTextStyle, align: "left" }, scale: !of.lines.some((l) => l.mark === "bar" || l.mark === "area"), axisLine: axis.axisLine, splitLine: axis.splitLine, axisLabel: { ...axis.axisLabel, formatter: (v) => number(v, 5) } },
     grid: { ...base.grid, bottom: 32 },
     dataZoom: of.x.length > 120 ? [{ type: "inside" }] : [],
     series: [...bands.flatMap((band, i) => ribbon(band, i)), ...of.lines.map((line, i) => drawn(line, i, of.x.length))],

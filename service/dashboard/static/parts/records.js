@@ -1,7 +1,7 @@
 // A list or a map of records, as its schema describes them: a table that is typed into and pasted onto, a dialog for one record.
 import { html, useMemo, useRef, useState } from "../lib/ui.js";
 import { number, words } from "../lib/format.js";
-import { blankOf, fieldsOf, helpOf, isSimple, partsOf, shapeOf, unitOf, valuesOf } from "../lib/schema.js";
+import { blankOf, fieldsOf, headingOf, helpOf, isSimple, partsOf, shapeOf, valuesOf, widthOf } from "../lib/schema.js";
 import { cellOf, entriesOf, isIdle, keyed, mapOf, recordsOf, rowsOf, titleOf, valueField } from "../lib/records.js";
 import { Grid, faultKey } from "./grid.js";
 import { Dialog } from "./dialog.js";
@@ -61,7 +61,7 @@ export function Records({ schema, root, value, onChange, issues, prefix, label, 
         ${(hidden > 0 || all) && html`<label><input type="checkbox" checked=${all} onChange=${(e) => setAll(e.currentTarget.checked)} /> Show columns at their defaults${hidden ? ` (${hidden})` : ""}</label>`}
       </div>
     </div>
-    <${Grid} label=${label} rows=${rows} columns=${columns} faults=${faults} handle=${handle} height=${Math.min(520, 110 + 42 * Math.max(rows.length, 2))}
+    <${Grid} label=${label} rows=${rows} columns=${columns} faults=${faults} handle=${handle} height=${Math.min(540, 130 + 42 * Math.max(rows.length, 2))}
       makeRow=${(at) => ({ ...rowsOf([fresh()], view.fields)[0], id: at })} onEdit=${(next) => put(recordsOf(next, next.map((_, at) => entries[at] ?? fresh()), view.fields))}
       onSelect=${(chosen) => setPicked(chosen.map((row) => row.id))} onOpen=${(row) => view.record && draw && setOpen(row.id)} options=${OPTIONS} />
     <${Faults} places=${places} entries=${entries} onShow=${(p) => focus(handle.current, p.at, cellOf(p.name))} />
@@ -79,7 +79,7 @@ const OPTIONS = { rowSelection: { mode: "multiRow", checkboxes: true, headerChec
 function columnsOf(fields, idle, opens, onOpen) {
   const hidden = new Set(idle.split(" "));
   const shown = fields.filter((field) => !hidden.has(field.name)).map((field) => ({
-    field: cellOf(field.name), headerName: headOf(field), headerTooltip: helpOf(field.schema), minWidth: field.shape === "simple" ? 120 : 190,
+    field: cellOf(field.name), headerName: headingOf(field), headerTooltip: helpOf(field.schema), minWidth: field.shape === "simple" ? widthOf(field) : 190,
     editable: field.shape === "simple" || field.shape === "json", cellDataType: false, ...editorOf(field),
   }));
   return opens ? [...shown, openColumn(onOpen)] : shown;
@@ -96,15 +96,9 @@ function editorOf({ schema, shape }) {
   return shape === "json" ? { ...shared, cellClass: cellClass(), cellEditor: "agLargeTextCellEditor", cellEditorPopup: true, cellEditorParams: { maxLength: 1_000_000 } } : { ...shared, cellClass: cellClass() };
 }
 
-/** A field's words with its unit, where the unit is short. */
-function headOf({ name, schema }) {
-  const unit = unitOf(schema);
-  return unit && unit.length < 24 ? `${words(name)} [${unit}]` : words(name);
-}
-
 function openColumn(onOpen) {
   return {
-    field: "open", headerName: "", pinned: "right", width: 78, minWidth: 78, flex: 0, sortable: false, filter: false, resizable: false,
+    field: "open", headerName: "", pinned: "right", width: 92, minWidth: 92, flex: 0, sortable: false, filter: false, resizable: false,
     cellRenderer: ({ data }) => {
       const button = Object.assign(document.createElement("button"), { className: "quiet in-cell", textContent: "Open", onclick: () => onOpen(data.id) });
       button.setAttribute("aria-label", `Open row ${data.id + 1} in a form`);

@@ -1,0 +1,101 @@
+"""Settings in the browser: keys, limits, queue, workers, storage, and what this browser prefers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Browser, Page, expect
+
+from tests.dashboard.browser import TABLET, is_cut, opened, settle
+from tests.service.api_server import Server, make_settings, running
+
+
+class TestService:
+    def test_queue_workers_storage_and_version_are_told(self, page: Page, site: Server) -> None:
+        page.goto("/#/settings")
+        expect(page.get_by_text("Waiting")).to_be_visible()
+        expect(page.get_by_text("No worker was seen.")).to_be_visible()
+        expect(page.get_by_text("Free on the disk").locator("..")).to_contain_text("iB")
+        version = httpx.get(f"{site.url}/v1/version").json()["version"]
+        expect(page.get_by_text(version)).to_be_visible()
+
+    def test_limits_are_in_words(self, page: Page) -> None:
+        page.goto("/#/settings?tab=limits")
+        expect(page.get_by_text("Largest request", exact=True)).to_be_visible()
+        limits = page.locator("dl.facts")
+        expect(limits).to_contain_text("MiB")
+        expect(limits).to_contain_text("30 min")
+        expect(limits).not_to_contain_text("NaN")
+
+    def test_every_tab_is_accessible_and_fits_a_tablet(
+        self, browser: Browser, site: Server, axe: Callable[[Page], None]
+    ) -> None:
+        with opened(browser, site.url, viewport=TABLET) as page:
+            for tab in ("service", "keys", "limits", "browser"):
+                page.goto(f"/#/settings?tab={tab}")
+                settle(page)
+                axe(page)
+                assert not is_cut(page), tab
+
+
+class TestKeys:
+    def test_a_key_is_made_shown_once_used_and_revoked(self, browser: Browser, tmp_path: Path) -> None:
+        with running(make_settings(tmp_path)) as server, opened(browser, server.url) as page:
+            page.goto("/#/settings?tab=keys")
+            expect(page.get_by_text("There are no keys.")).to_be_visible()
+            page.get_by_role("button", name="New key").click()
+            dialog = page.get_by_role("dialog")
+            dialog.get_by_label("Name").fill("maria")
+            dialog.get_by_label("Expires").select_option("P30D")
+            dialog.get_by_role("button", name="Make the key").click()
+            secret = dialog.get_by_label("The new key").inner_text()
+            asked = httpx.get(f"{server.url}/v1/instances", headers={"Authorization": f"Bearer {secret}"})
+            assert asked.status_code == 200
+            dialog.get_by_role("button", name="I have kept it").click()
+            row = page.locator("tbody tr", has_text="maria")
+            expect(row).to_contain_text("plan")
+            expect(row).to_contain_text("Valid")
+            expect(page.get_by_text(secret)).to_have_count(0)
+            row.get_by_role("button", name="Revoke").click()
+            page.get_by_role("button", name="Revoke it").click()
+            expect(row).to_contain_text("Revoked")
+            refused = httpx.get(f"{server.url}/v1/instances", headers={"Authorization": f"Bearer {secret}"})
+            assert refused.status_code == 401
+
+    def test_a_refused_name_is_told_in_the_dialog_and_stays_typed(self, page: Page) -> None:
+        page.goto("/#/settings?tab=keys")
+        page.get_by_role("button", name="New key").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Name").fill("x" * 300)
+        dialog.get_by_role("button", name="Make the key").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("/name")
+        expect(dialog.get_by_label("Name")).to_have_value("x" * 300)
+
+
+class TestBrowser:
+    def test_colours_and_the_age_of_a_state_are_kept(self, page: Page) -> None:
+        page.goto("/#/settings?tab=browser")
+        page.get_by_label("Dark", exact=True).check()
+        expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+        hours = page.get_by_label("A state is out of date after", exact=False)
+        hours.fill("0")
+        expect(page.get_by_text("A number above 0")).to_be_visible()
+        hours.fill("6")
+        page.reload()
+        expect(hours).to_have_value("6")
+        expect(page.get_by_label("Dark", exact=True)).to_be_checked()
+
+    def test_a_key_is_given_and_forgotten(self, browser: Browser, tmp_path: Path) -> None:
+        with running(make_settings(tmp_path)) as server, opened(browser, server.url) as page:
+            made = httpx.post(f"{server.url}/v1/keys", json={"name": "me", "scopes": ["admin"]}).json()
+            page.goto("/#/settings?tab=browser")
+            page.get_by_label("Another key").fill(made["secret"])
+            page.get_by_role("button", name="Use this key").click()
+            expect(page.get_by_text("Requests of this browser carry a key.")).to_be_visible()
+            page.get_by_role("tab", name="Keys").click()
+            expect(page.locator("tbody tr", has_text="me")).not_to_contain_text("never used")
+            page.get_by_role("tab", name="This browser").click()
+            page.get_by_role("button", name="Forget the key").click()
+            expect(page.get_by_text("Requests of this browser carry no key.")).to_be_visible()
