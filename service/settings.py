@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     policy_cache: int = Field(default=16, ge=1, description="Policies kept ready for recommend in one process.")
 
     # Jobs
+    helper_host: str = Field(
+        default="127.0.0.1", description="Address at which other workers reach a training here that they help."
+    )
     concurrency: int = Field(default=1, ge=1, le=256, description="Jobs one worker runs at a time.")
     job_threads: int = Field(default=1, ge=1, le=1024, description="CPU threads of a job's child process.")
     job_memory_mb: int = Field(default=8192, ge=64, description="Resident memory at which a job is ended [MiB].")

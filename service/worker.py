@@ -18,6 +18,7 @@ from celery.exceptions import SecurityWarning
 from service.db.migrate import require_head
 from service.db.session import Database
 from service.jobs.bell import TASK, make_bell, make_celery
+from service.jobs.helpers import HELP_TASK, Helping
 from service.jobs.reconciler import Reconciler
 from service.jobs.runner import Runner
 from service.settings import Settings
@@ -38,6 +39,7 @@ def run_worker(settings: Settings) -> int:
     storage.prepare()
     app = make_celery(settings)
     runner = Runner(settings, database, storage)
+    helping = Helping(storage)
     reconciler = Reconciler(settings, database, make_bell(settings))
     presence = Presence(settings, database, runner.name)
 
@@ -45,8 +47,13 @@ def run_worker(settings: Settings) -> int:
     def hear(job_id: str) -> None:
         runner.run(job_id)
 
+    @app.task(name=HELP_TASK, ignore_result=True)
+    def hear_call(job_id: str) -> None:
+        helping.lend_a_hand(job_id)
+
     def stop(**details: Any) -> None:
         runner.stop()
+        helping.stop()
 
     def ready(**details: Any) -> None:
         presence.start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from models.core import BoundValue, Instance, Issue, Problem, Traits
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from torch import Tensor
 
     from models.dynamics import Policy
@@ -28,6 +30,7 @@ class Callbacks:
 
     `on_iteration(iteration, iterations, metrics)` reports progress; `on_checkpoint(state)` hands over everything needed
     to resume (tensors, numbers and plain containers only); `should_stop()` is asked at least once a second;
+    `helpers(count)` are connections to processes elsewhere that serve lanes (`solvers.lanes.serve`), at most so many;
     `on_log(text)` is a line for people; `on_phase(name, fraction)` says what the run is doing outside iterations.
     """
 
@@ -36,6 +39,7 @@ class Callbacks:
     should_stop: Callable[[], bool] = lambda: False
     on_log: Callable[[str], None] = lambda text: None
     on_phase: Callable[[str, float], None] = lambda name, fraction: None
+    helpers: Callable[[int], Sequence[Connection]] = lambda count: ()
 
 
 class Diverged(RuntimeError):

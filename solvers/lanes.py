@@ -3,6 +3,9 @@
 What a solve finds where optima are many depends on what its HiGHS object solved before. So each lane owns its objects,
 work is dealt to lanes by a fixed rule, and however many processes share the lanes, the answers are the same. Spawned
 workers end when their pipe closes.
+
+Helpers are processes elsewhere that lend a hand: whoever started the run hands over connections to them, each running
+`serve`. One that is gone is replaced by a process here, whose lanes start afresh.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from solvers.core import InnerSolveError
 
 if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+
     from solvers.highs import Tally
 
 
@@ -49,29 +54,37 @@ class Worker(Protocol):
 class Lanes:
     """Several lanes, spread over processes. Close it when done (it is a context manager)."""
 
-    def __init__(self, make: Callable[[], Worker], lanes: int, processes: int) -> None:
+    def __init__(
+        self, make: Callable[[], Worker], lanes: int, processes: int, helpers: Sequence[Connection] = ()
+    ) -> None:
         """Each lane holds what `make` makes, in the process it lives in; with several, `make` is pickled."""
-        self.count = lanes
-        spread = min(processes, lanes)
-        self._own = [make() for _ in range(lanes)] if spread < 2 else []
-        self._pipes: list[Connection] = []
-        self._workers = []
-        if spread > 1:
-            context = multiprocessing.get_context("spawn")
-            for _ in range(spread):
-                ours, theirs = context.Pipe()
-                worker = context.Process(target=_serve, args=(theirs, make), daemon=True)
-                worker.start()
-                theirs.close()
-                self._pipes.append(ours)
-                self._workers.append(worker)
+        self.count, self._make = lanes, make
+        helpers = helpers[: max(lanes - 1, 0)]
+        self._helpers = len(helpers)  # the last of the pipes
+        spread = min(processes, lanes - len(helpers))
+        alone = spread < 2 and not helpers
+        self._own = [make() for _ in range(lanes)] if alone else []
+        self._workers: list[SpawnProcess] = []
+        self._pipes = [] if alone else [self._spawn() for _ in range(spread)]
+        for helper in helpers:
+            helper.send(make)
+            self._pipes.append(helper)
+
+    def _spawn(self) -> Connection:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        worker = context.Process(target=_serve, args=(theirs, self._make), daemon=True)
+        worker.start()
+        theirs.close()
+        self._workers.append(worker)
+        return ours
 
     def tell(self, method: str, *arguments: Any) -> None:
         """Have every lane do something that has no answer."""
         for lane in self._own:
             getattr(lane, method)(*arguments)
-        for worker, pipe in enumerate(self._pipes):
-            pipe.send((method, [(lane, arguments) for lane in self._lanes_of(worker, self.count)], False))
+        for worker in range(len(self._pipes)):
+            self._send(worker, (method, [(lane, arguments) for lane in self._lanes_of(worker, self.count)], False))
 
     def ask(self, method: str, parts: Sequence[tuple[Any, ...]]) -> list[Any]:
         """The answers of the first lanes, each to its own part of the work.
@@ -82,20 +95,40 @@ class Lanes:
         if self._own:
             return [getattr(lane, method)(*part) for lane, part in zip(self._own, parts, strict=False)]
         answers: list[Any] = [None] * len(parts)
-        asked = [(pipe, self._lanes_of(worker, len(parts))) for worker, pipe in enumerate(self._pipes)]
+        asked = [self._lanes_of(worker, len(parts)) for worker in range(len(self._pipes))]
         # One message a worker and answer: neither side ever waits with a full pipe for the other to read.
-        for pipe, lanes in asked:
-            pipe.send((method, [(lane, parts[lane]) for lane in lanes], True))
-        for pipe, lanes in asked:
-            try:
-                found, trouble = pipe.recv()
-            except EOFError as error:
-                raise InnerSolveError("a worker process ended before it answered") from error
+        for worker, lanes in enumerate(asked):
+            self._send(worker, (method, [(lane, parts[lane]) for lane in lanes], True))
+        for worker, lanes in enumerate(asked):
+            found, trouble = self._answer(worker, (method, [(lane, parts[lane]) for lane in lanes], True))
             if trouble is not None:
                 raise InnerSolveError(trouble)
             for lane, answer in zip(lanes, found, strict=True):
                 answers[lane] = answer
         return answers
+
+    def _send(self, worker: int, message: Any) -> None:
+        try:
+            self._pipes[worker].send(message)
+        except OSError:
+            self._replace(worker)
+            self._pipes[worker].send(message)
+
+    def _answer(self, worker: int, message: Any) -> Any:
+        """The worker's answer; asked again of another process if it is a helper that is gone."""
+        try:
+            return self._pipes[worker].recv()
+        except (EOFError, OSError):
+            self._replace(worker)
+            self._pipes[worker].send(message)
+            return self._pipes[worker].recv()
+
+    def _replace(self, worker: int) -> None:
+        """A process here takes over a helper's lanes; what they had solved is gone, which costs a cold start."""
+        if worker < len(self._pipes) - self._helpers:
+            raise InnerSolveError("a worker process ended before it answered")
+        self._pipes[worker].close()
+        self._pipes[worker] = self._spawn()
 
     def work(self) -> Work:
         """What all lanes have done so far."""
@@ -127,6 +160,15 @@ def processes_for(lanes: int, wanted: int | None) -> int:
     if multiprocessing.current_process().daemon:
         return 1
     return min(lanes, wanted if wanted is not None else len(os.sched_getaffinity(0)))
+
+
+def serve(pipe: Connection) -> None:
+    """Lend a hand to a run elsewhere, until it closes the connection."""
+    try:
+        make = pipe.recv()
+        _serve(pipe, make)
+    except (EOFError, OSError):
+        return
 
 
 def _serve(pipe: Connection, make: Callable[[], Worker]) -> None:

@@ -22,6 +22,8 @@ from solvers.lanes import Lanes, processes_for
 from solvers.stage_costs import Oracle, PathCosts, StageCosts, aiming, scaled, unit_of, with_targets
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from models.dynamics import Simulator
     from models.program import LinearProgram, Program, Vector
     from models.targets import Targets
@@ -150,6 +152,7 @@ class Met(Trajectories):
         face: Program,
         config: TSDDRConfig,
         generator: torch.Generator,
+        helpers: Sequence[Connection] = (),
     ) -> None:
         super().__init__(policy, simulator, face)
         self.config, self.generator, self.checks = config, generator, Checks()
@@ -163,7 +166,7 @@ class Met(Trajectories):
         ]
         programs = [kind.program for kind in self.kinds]
         make = partial(StageCosts, programs, float(policy.price) * self.unit)
-        self.lanes = Lanes(make, config.lanes, processes_for(config.lanes, config.processes))
+        self.lanes = Lanes(make, config.lanes, processes_for(config.lanes, config.processes), helpers)
 
     def costs(self, state: Any, noise: Any, exact: bool) -> Tensor:
         vectors, aims, last = self.walk(state, noise)
@@ -228,7 +231,12 @@ class Aimed(Trajectories):
     """Targets that may be missed at a price: one program over all stages, targets first, states after."""
 
     def __init__(
-        self, policy: TargetPolicy, simulator: Simulator[Any, Any, Any, Any], face: Program, config: TSDDRConfig
+        self,
+        policy: TargetPolicy,
+        simulator: Simulator[Any, Any, Any, Any],
+        face: Program,
+        config: TSDDRConfig,
+        helpers: Sequence[Connection] = (),
     ) -> None:
         from models.program import chain
 
@@ -245,7 +253,7 @@ class Aimed(Trajectories):
         ends = np.cumsum([len(stage.noises) for stage in stages])
         self.places = (ends[:, None] - count + np.arange(count)).ravel()
         make = partial(PathCosts, scaled(program, self.unit), self.places)
-        self.lanes = Lanes(make, config.lanes, processes_for(config.lanes, config.processes))
+        self.lanes = Lanes(make, config.lanes, processes_for(config.lanes, config.processes), helpers)
 
     def costs(self, state: Any, noise: Any, exact: bool) -> Tensor:
         _, aims, _ = self.walk(state, noise)

@@ -99,6 +99,13 @@ class TSDDRConfig(Config):
         le=256,
         description="Processes that the lanes run in; null: one a core. It does not change a result.",
     )
+    helpers: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Free workers that may be asked to take lanes over, for systems whose stages take milliseconds; "
+        "each is busy with it until the training ends. Give lanes enough. It does not change a result.",
+    )
 
 
 @dataclass
@@ -146,17 +153,20 @@ class _Run:
             fill(self.policy, request.warm_start)
         self.draws = Draws(simulator, config.validation_scenarios, None, request.seed, "cpu")
         reason = self._why_not_strict(face)
+        helpers = callbacks.helpers(min(config.helpers, config.lanes - 1)) if config.helpers else ()
+        if config.helpers:
+            callbacks.on_log(f"{len(helpers)} of {config.helpers} workers lend a hand")
         self.policy.strict.fill_(reason is None)
         self.policy.price.fill_(config.penalty or self._price(face))
         self.trajectories: Trajectories
         if reason is None:
             callbacks.on_log("strict mode: every target that can be reached is met")
             chosen = torch.Generator().manual_seed(scenario_seed(request.seed, "training") ^ 1)
-            self.trajectories = Met(self.policy, simulator, face, config, chosen)
+            self.trajectories = Met(self.policy, simulator, face, config, chosen, helpers)
             self.generators = [self.draws.generator, chosen]
         else:
             callbacks.on_log(f"penalty mode, {float(self.policy.price):.6g} a unit of target missed: {reason}")
-            self.trajectories = Aimed(self.policy, simulator, face, config)
+            self.trajectories = Aimed(self.policy, simulator, face, config, helpers)
             self.generators = [self.draws.generator]
         self.state = State()
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate)

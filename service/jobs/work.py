@@ -18,6 +18,7 @@ from service.db.rows import InstanceRow, JobRow
 from service.db.session import Database
 from service.jobs import checkpoint, lifecycle, outcomes
 from service.jobs import repository as jobs
+from service.jobs.helpers import Helpers
 from service.jobs.reporting import Reporter
 from service.jobs.repository import Lease
 from service.policies import repository as policies
@@ -130,7 +131,9 @@ def _train(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcome
         request = replace(request, also=_also(task, problem))
     if task.job.warm_start is not None and request.checkpoint is None:
         request = replace(request, warm_start=_warm_start(task))
-    trained = run_training(solver, request, _callbacks(task, folder), job_seconds=task.job.time_limit_seconds)
+    with Helpers(task.settings, task.storage, task.job.id) as helpers:
+        callbacks = replace(_callbacks(task, folder), helpers=helpers.invite)
+        trained = run_training(solver, request, callbacks, job_seconds=task.job.time_limit_seconds)
     return outcomes.keep_training(trained, task.storage.artifacts, _stopped_by(task, trained.artifact.training))
 
 

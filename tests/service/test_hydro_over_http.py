@@ -10,7 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks.hydrothermal_over_http import Asked, end_to_end
 from tests.cli.terminal import serving
+from tests.models.hydro_systems import case_files
 from tests.models.test_hydro_published import INFLOWS, NETWORK, WATER
 
 pytestmark = pytest.mark.processes
@@ -87,3 +89,43 @@ def test_imported_trained_compared_and_asked(client: httpx.Client) -> None:
     )
     assert wrong.status_code == 422
     assert wrong.json()["errors"][0]["pointer"] == "/state/storage_hm3/h7"
+
+
+LITTLE = {
+    "sddp": {"iterations": 4, "check_every": 4, "simulation_paths": 2},
+    "tsddr": {"iterations": 4, "batch_size": 8, "validation_every": 2, "validation_scenarios": 4, "width": 8},
+}
+ONE = {"tsddr": LITTLE["tsddr"]}
+
+
+@pytest.mark.timeout(600)
+def test_bolivia_from_its_files_to_a_dispatch(client: httpx.Client) -> None:
+    """Little of everything; the whole of it is `benchmarks.hydrothermal_over_http`."""
+    case_files("bolivia")
+    asked = Asked(stages=12, report_stages=8, minutes=0.2, judging=0.3, scenarios=6, dispatches=5, configs=LITTLE)
+    found = end_to_end(client, asked)
+    names = {entry["name"].split(":")[0] for entry in found.evaluation["policies"]}
+    assert names == {"bolivia-sddp", "bolivia-tsddr", "myopic"}
+    assert found.evaluation["scenarios"] == 6
+    foresight = next(bound for bound in found.evaluation["bounds"] if bound["kind"] == "perfect_information")
+    assert all(entry["mean_cost"] >= foresight["value"] * (1 - 1e-9) for entry in found.evaluation["policies"])
+    assert all(card["certificate"]["scenarios"] >= 2 for card in found.cards.values())
+    for decision in found.decisions.values():
+        assert len(decision["water_value_per_hm3"]) == 11
+        assert len(decision["marginal_cost_per_mwh"]) == 28
+        served = sum(decision["generation_mw"].values()) + sum(decision["deficit_mw"].values())
+        assert served > 0
+
+
+def test_bolivia_dispatched_in_alternating_current(client: httpx.Client) -> None:
+    pytest.importorskip("casadi")
+    case_files("bolivia")
+    asked = Asked(
+        stages=3, report_stages=2, minutes=0.2, judging=0.3, scenarios=2, dispatches=1, physics="ac", configs=ONE
+    )
+    found = end_to_end(client, asked)
+    decision = found.decisions["tsddr"]
+    assert all(0.9 - 1e-6 <= voltage <= 1.1 + 1e-6 for voltage in decision["voltage_pu"].values())
+    assert sum(decision["losses_mw"].values()) > 0
+    assert found.cards["tsddr"]["certificate"]["bound"] is None
+    assert "plans are made in dc_losses" in found.cards["tsddr"]["certificate"]["bound_note"]

@@ -1,0 +1,156 @@
+"""Workers that lend a hand to a training elsewhere: its inner solves spread over more than one machine.
+
+Large systems spend their time in thousands of stage programs. A training that is configured to (`helpers`) opens a
+listener, leaves its address and a key in the job's folder, readable by this user alone, and has the bell call. A worker
+with a free place hears `{job_id}`, reads the folder that all workers share, and a child process of it serves lanes
+(`solvers.lanes.serve`) until the training ends. Nobody has to come: without helpers the training runs on its own cores.
+
+The message names the job and no more: where to connect to, and the key, come from the folder, like a checkpoint does,
+so that whoever may write to the broker can still only ring.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing.connection import Client, Connection, Listener
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from kombu.exceptions import OperationalError
+
+from service.jobs.bell import make_celery
+from service.settings import Settings
+from service.storage import Storage
+
+log = logging.getLogger(__name__)
+
+HELP_TASK = "herenow.help"
+FILE = "help.json"  # in the job's folder, while it calls
+CALL_SECONDS = 15.0  # how long a training waits for helpers; a message not heard by then is dropped
+
+
+class Helpers:
+    """The helpers of one training: invited once, let go of when it ends. A context manager."""
+
+    def __init__(self, settings: Settings, storage: Storage, job_id: str) -> None:
+        self._settings, self._job_id = settings, job_id
+        self._file = storage.job_folder(job_id) / FILE
+        self._came: list[Connection] = []
+
+    def invite(self, count: int) -> Sequence[Connection]:
+        """Connections to at most so many helpers that came in time; none without a broker."""
+        if count < 1 or not self._settings.broker_url:
+            return ()
+        key = secrets.token_bytes(32)
+        with Listener((self._settings.helper_host, 0), authkey=key) as listener:
+            self._leave_address(listener.address, key)
+            threading.Thread(target=self._accept, args=(listener, count), daemon=True, name="helpers").start()
+            if self._call(count):
+                deadline = time.monotonic() + CALL_SECONDS
+                while len(self._came) < count and time.monotonic() < deadline:
+                    time.sleep(0.05)
+        self._file.unlink(missing_ok=True)
+        return tuple(self._came)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.unlink(missing_ok=True)
+        for connection in self._came:
+            connection.close()
+
+    def _leave_address(self, address: object, key: bytes) -> None:
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file.unlink(missing_ok=True)
+        descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump({"address": address, "key": key.hex()}, file)
+
+    def _accept(self, listener: Listener, count: int) -> None:
+        """Take whoever knows the key, until the listener is closed."""
+        while len(self._came) < count:
+            try:
+                self._came.append(listener.accept())
+            except OSError:
+                return
+            except Exception as error:  # a stranger, or one that left in the middle
+                log.warning("someone who would help was turned away: %s", type(error).__name__)
+
+    def _call(self, count: int) -> bool:
+        app = make_celery(self._settings)
+        try:
+            for _ in range(count):
+                app.send_task(HELP_TASK, kwargs={"job_id": self._job_id}, expires=CALL_SECONDS, retry=False)
+        except (OperationalError, OSError) as error:
+            log.warning("helpers could not be called: %s", error)
+            return False
+        finally:
+            app.close()
+        return True
+
+
+class Helping:
+    """A worker's half: a child process for every training that is helped."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._children: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    def lend_a_hand(self, job_id: str) -> None:
+        """Serve a training until it ends; nothing if it no longer calls. Returns when that is over."""
+        try:
+            file = self._storage.job_folder(job_id) / FILE
+        except ValueError:
+            return
+        if self._stopped or not file.exists():
+            return
+        command = [sys.executable, "-m", "service.jobs.helpers", str(os.getpid()), str(file)]
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        self._children.add(child)
+        try:
+            child.wait()
+        finally:
+            self._children.discard(child)
+
+    def stop(self) -> None:
+        """End what is being done: the trainings go on without."""
+        self._stopped = True
+        for child in list(self._children):
+            child.terminate()
+
+
+def serve_from(file: Path) -> None:
+    """Serve the training that left its address in a file; nothing if it is gone."""
+    from solvers.lanes import serve
+
+    with suppress(OSError, EOFError, ValueError, KeyError):
+        told = json.loads(file.read_text())
+        host, port = told["address"]
+        with Client((host, port), authkey=bytes.fromhex(told["key"])) as connection:
+            serve(connection)
+
+
+def main() -> None:
+    """`python -m service.jobs.helpers PARENT FILE`: the child of a worker that helps."""
+    from service.jobs.child import die_with
+
+    die_with(int(sys.argv[1]))
+    serve_from(Path(sys.argv[2]))
+
+
+if __name__ == "__main__":
+    main()
