@@ -62,7 +62,7 @@ class Cell:
         return f"{self.case}-{self.label or self.kind}" + ("" if self.part is None else f"-{self.part}")
 
 
-FINE = {"iterations": 300, "learning_rate": 1.5e-3, "validation_every": 75, "checks": 256}
+FINE = {"iterations": 120, "learning_rate": 1.5e-3, "validation_every": 40, "checks": 256}
 
 
 def cells() -> list[Cell]:
@@ -81,7 +81,7 @@ def cells() -> list[Cell]:
             for part in range(PARTS)
         ),
         *(
-            Cell("bolivia-ac", "tsddr", 250, FINE, seed, f"tsddr-{seed}", start=f"bolivia-tsddr-{seed}")
+            Cell("bolivia-ac", "tsddr", 150, FINE, seed, f"tsddr-{seed}", start=f"bolivia-tsddr-{seed}")
             for seed in (1, 2, 3)
         ),
         Cell("bolivia-ac", "tsddr", 120, {"iterations": 0}, 3, "dc-tsddr-3", start="bolivia-tsddr-3"),

@@ -3,12 +3,23 @@
 Types change at three doors only; this is the second (JSON state → tensors) and the third (decision → lines).
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from models.core import InvalidInput, Issue
+
+
+def plain(value: float) -> str:
+    """A number as sentences say it: four digits, thousands apart, no exponent."""
+    if not math.isfinite(value):
+        return str(value)
+    decimals = 0 if value == 0 else min(max(3 - math.floor(math.log10(abs(value))), 0), 6)
+    told = f"{value:,.{decimals}f}"
+    told = told.rstrip("0").rstrip(".") if decimals else told
+    return "0" if told == "-0" else told
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from models.hydrothermal.layout import Floats, Layout
+from models.view import plain
 
 NEAR = 1e-3  # of a span or a limit: at it
 MOST_SENTENCES = 12
@@ -21,7 +22,7 @@ def explained(lay: Layout, document: Mapping[str, Any], start: Floats, stage: in
 def _deficits(document: Mapping[str, Any]) -> Iterator[str]:
     for bus, short in document["deficit_mw"].items():
         if short > NEAR:
-            yield f"At {bus}, {short:.4g} MW go unserved: nothing cheaper can reach it."
+            yield f"At {bus}, {plain(short)} MW go unserved: nothing cheaper can reach it."
 
 
 def _water(lay: Layout, document: Mapping[str, Any], start: Floats, stage: int, kept: Floats | None) -> Iterator[str]:
@@ -33,12 +34,12 @@ def _water(lay: Layout, document: Mapping[str, Any], start: Floats, stage: int, 
         turbined, spilled = document["turbined_m3s"][hydro], document["spilled_hm3"][hydro]
         span = max(high - low, 1e-9)
         if high - low < 1e-9:
-            passing = f"{hydro} stores nothing: it turbines {turbined:.4g} m³/s of what comes"
-            yield passing + ("." if values is None else f"; another hm³ would save {values[hydro]:.4g}.")
+            passing = f"{hydro} stores nothing: it turbines {plain(turbined)} m³/s of what comes"
+            yield passing + ("." if values is None else f"; another hm³ would save {plain(values[hydro])}.")
             continue
         states = []
         if spilled > NEAR * span:
-            states.append(f"spills {spilled:.4g} hm³")
+            states.append(f"spills {plain(spilled)} hm³")
         if end >= high - NEAR * span:
             states.append("ends full")
         elif end <= low + NEAR * span:
@@ -47,10 +48,10 @@ def _water(lay: Layout, document: Mapping[str, Any], start: Floats, stage: int, 
             states.append("turbines all it can")
         change = end - float(start[k])
         word = "rises" if change > 0 else "falls"
-        told = f"{hydro} {word} by {abs(change):.4g} hm³ to {end:.4g}"
+        told = f"{hydro} {word} by {plain(abs(change))} hm³ to {plain(end)}"
         told += f" ({', '.join(states)})" if states else ""
         if values is not None:
-            told += f"; another hm³ in it would save {values[hydro]:.4g}"
+            told += f"; another hm³ in it would save {plain(values[hydro])}"
         if kept is not None:
             told += f"; of a little more water it would keep {100 * min(max(float(kept[k]), 0.0), 1.0):.0f} %"
         yield told + "."
@@ -67,14 +68,14 @@ def _prices(lay: Layout, document: Mapping[str, Any]) -> Iterator[str]:
             if thermal.bus == bus and abs(thermal.cost_per_mwh - price) <= NEAR * (1 + abs(price))
         ]
         if setters:
-            yield f"One more MWh at {bus} would cost {price:.4g}, the cost of {' and '.join(setters)}."
+            yield f"One more MWh at {bus} would cost {plain(price)}, the cost of {' and '.join(setters)}."
     spread = max(prices.values()) - min(prices.values())
     if spread > NEAR * (1 + abs(max(prices.values()))):
         low, high = min(prices, key=prices.get), max(prices, key=prices.get)
-        yield f"Lines hold prices apart: {prices[low]:.4g} at {low}, {prices[high]:.4g} at {high}."
+        yield f"Lines hold prices apart: {plain(prices[low])} at {low}, {plain(prices[high])} at {high}."
 
 
 def _lines(lay: Layout, document: Mapping[str, Any]) -> Iterator[str]:
     for k, (line, flow) in enumerate(document["flows_mw"].items()):
         if abs(flow) >= lay.limit[k] * (1 - NEAR):
-            yield f"The line {line} carries all it can ({abs(flow):.4g} MW)."
+            yield f"The line {line} carries all it can ({plain(abs(flow))} MW)."

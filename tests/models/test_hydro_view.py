@@ -8,6 +8,7 @@ from models.core import InvalidInput
 from models.hydrothermal import PROBLEM
 from models.hydrothermal.instance import HydrothermalSystem
 from models.hydrothermal.view import HydroView
+from models.view import plain
 from solvers.families import policy_of
 from tests.models.hydro_systems import changed, every_option, two_buses
 
@@ -167,3 +168,11 @@ class TestDecisions:
         table = face.encode_columns(state, decision, stage)
         assert np.shape(table["storage_hm3"]["h1"]) == (2,)
         assert np.shape(table["stage_cost"]) == (2,)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(33_666.6, "33,667"), (1_234_567.0, "1,234,567"), (12.3456, "12.35"), (0.5, "0.5"), (-2.0, "-2"), (1e-9, "0")],
+)
+def test_sentences_say_numbers_without_exponents(value, told):
+    assert plain(value) == told
