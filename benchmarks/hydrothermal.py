@@ -38,7 +38,7 @@ from tests.models.hydro_systems import bolivia, published, published_paths
 FIRST = 96  # stages reported on Bolivia
 PANEL = [row - 1 for row in (2, 39, 81, 119, 130, 156, 200, 206, 378, 493)]  # published, of alternating current
 LOSS_FACTOR = 0.935  # voltages above one lower losses
-PARTS = 5  # that plans on Bolivia are cut into
+PARTS = 25  # that plans on Bolivia are cut into
 CASE3_PATHS, CASE3_SEED = 2_000, 20_240_523
 CHUNK = 50
 
@@ -77,7 +77,7 @@ def cells() -> list[Cell]:
         Cell("bolivia", "rolling_deterministic", 60, {"look_ahead": 1}, 1, "myopic"),
         Cell("bolivia", "foresight", 40, {}),
         *(
-            Cell("bolivia", "rolling_deterministic", 500, {"look_ahead": 52}, 1, "mean-inflow", part)
+            Cell("bolivia", "rolling_deterministic", 100, {"look_ahead": 52}, 1, "mean-inflow", part)
             for part in range(PARTS)
         ),
         *(

@@ -155,7 +155,7 @@ def main() -> None:
         print(json.dumps(measured(asked.system)))
         return
     lines = table(asked.only)
-    lines += cores() if not asked.only else []
+    lines += cores() if re.search(asked.only, "cores") else []
     print("\n".join(lines))
     if asked.write:
         asked.write.write_text("\n".join(lines) + "\n")
