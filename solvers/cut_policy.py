@@ -15,7 +15,7 @@ import torch
 
 from models.core import Instance, Problem
 from models.dynamics import Policy, Simulator, Stage
-from solvers.core import WeightsDoNotFit
+from solvers.core import InnerSolveError, WeightsDoNotFit
 from solvers.cuts import Cuts
 from solvers.full_stages import InFull
 from solvers.sddp import nodes_of
@@ -161,7 +161,9 @@ class _Programs:
         hot, basis = self._passed(stage)
         hot.start_from(basis)
         hot.set_data(state, NOTHING)
-        hot.solve().require(f"stage {stage}")
+        found = hot.solve()
+        if found.status != "optimal":
+            raise InnerSolveError(f"stage {stage}: the program is {found.status}{hot.at_odds()}")
         node = self.nodes[stage]
         # Where noise strikes within the stage, rows stand once per outcome and no longer are the room's own.
         duals = np.full(node.rows_before, np.nan) if node.chance_in_stage else hot.row_duals()[: node.rows_before]

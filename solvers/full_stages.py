@@ -109,12 +109,10 @@ class InFull:
         return self._branch_and_bound(solver, data, purpose)
 
     def _branch_and_bound(self, hot: HotProgram, data: Vector, purpose: str) -> tuple[Vector, Vector]:
-        from solvers.planning import at_odds
-
         program: LinearProgram = hot.program
         hot.forget()
         hot.set_data(data, np.zeros(len(program.noises)))
         found = hot.solve()
         if found.status != "optimal":
-            raise InnerSolveError(f"{purpose}: the program is {found.status}{at_odds(hot.conflict())}")
+            raise InnerSolveError(f"{purpose}: the program is {found.status}{hot.at_odds()}")
         return hot.columns(), np.full(len(program.rows), np.nan)

@@ -346,6 +346,12 @@ class HotProgram:
         kept.col_status, kept.row_status, kept.valid = list(last.col_status), list(last.row_status), True
         return kept
 
+    def at_odds(self, most: int = 8) -> str:
+        """The rows of a conflict in words, to end a sentence with; nothing if there are none."""
+        rows = self.conflict()
+        more = f" and {len(rows) - most} more" if len(rows) > most else ""
+        return f"; these cannot all hold: {', '.join(rows[:most])}{more}" if rows else ""
+
     def forget(self) -> None:
         """Start the next solve afresh, as if nothing had been solved yet."""
         self._check(self._highs.clearSolver(), "forget what was solved")

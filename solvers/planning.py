@@ -164,7 +164,7 @@ class Planner:
         enough = found.status == "time_limit" and hot.program.is_mixed_integer and hot.has_columns
         if found.status != "optimal" and not enough:
             ahead = f"no plan ({where}, {len(ready.covered)} stages ahead)"
-            raise InnerSolveError(f"{ahead}: the program is {found.status}{at_odds(hot.conflict())}")
+            raise InnerSolveError(f"{ahead}: the program is {found.status}{hot.at_odds()}")
 
     def _prepare(self, stage: int, seed: int) -> _Prepared:
         return _kept(self._prepared, (stage, seed), lambda: self._prepared_now(stage, seed), KEPT_STAGES)
@@ -235,12 +235,6 @@ class Planner:
         within = torch.randint(STRATUM, (leaves,), generator=generator).numpy()
         chosen = order[np.arange(leaves) * STRATUM + within]
         return [path[chosen] for path in paths]
-
-
-def at_odds(rows: list[str], most: int = 8) -> str:
-    """The rows of a conflict in words; nothing if there are none."""
-    more = f" and {len(rows) - most} more" if len(rows) > most else ""
-    return f"; these cannot all hold: {', '.join(rows[:most])}{more}" if rows else ""
 
 
 def _noise_is_state(program: LinearProgram) -> bool:

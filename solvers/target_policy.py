@@ -153,7 +153,7 @@ class _Ways:
         if not optimal:
             hot, optimal = self._attempt(program, stage, state, target, False)
         if not optimal:
-            raise InnerSolveError(f"stage {stage}: no decision is feasible from this state")
+            raise InnerSolveError(f"stage {stage}: no decision is feasible from this state{hot.at_odds()}")
         return hot.columns()[: len(program.columns)], hot.row_duals()[: len(program.rows)]
 
     def _attempt(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -273,3 +274,16 @@ class TestOnOrOff:
         with pytest.raises(InvalidInput) as caught:
             PROBLEM.parse(changed(switched().document(), **changes))
         assert where in [issue.pointer for issue in caught.value.issues]
+
+
+class TestAStageWithoutADispatch:
+    @pytest.mark.parametrize(("name", "config"), WAYS)
+    def test_says_which_rows_are_at_odds(self, name, config):
+        """Load may go unserved at the other bus alone, and the line between them is thin: water is needed."""
+        document = changed(two_buses(), hydros__0__bus="b2", lines__0__limit_mw=20.0, buses__1__deficit_allowed=False)
+        policy = trained(HydrothermalSystem.model_validate(document), name, config).policy
+        state = PROBLEM.simulator(policy.instance).double().initial(1, torch.Generator().manual_seed(1))
+        dry = replace(state, storage=torch.zeros_like(state.storage), inflow=torch.zeros_like(state.inflow))
+        policy.propose(state, 0)
+        with pytest.raises(InnerSolveError, match=r"these cannot all hold: .*(water|balance)\["):
+            policy.propose(dry, 0)
