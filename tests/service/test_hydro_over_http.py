@@ -128,4 +128,3 @@ def test_bolivia_dispatched_in_alternating_current(client: httpx.Client) -> None
     assert all(0.9 - 1e-6 <= voltage <= 1.1 + 1e-6 for voltage in decision["voltage_pu"].values())
     assert sum(decision["losses_mw"].values()) > 0
     assert found.cards["tsddr"]["certificate"]["bound"] is None
-    assert "plans are made in dc_losses" in found.cards["tsddr"]["certificate"]["bound_note"]
