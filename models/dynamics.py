@@ -110,6 +110,13 @@ class Simulator(nn.Module, ABC, Generic[S, P, D, W]):
     def sample(self, batch: int, generator: torch.Generator) -> W:
         """Noise paths: fields (batch, stage, ...)."""
 
+    def onward(self, state: S, stage: int, batch: int, generator: torch.Generator) -> W:
+        """Noise paths that may follow one state (a batch of one) in a stage; places before the stage say nothing.
+
+        As sampled from the start, unless the past says something of what comes.
+        """
+        return self.sample(batch, generator)
+
     def panel(self) -> tuple[S, W] | None:
         """Scenarios that the instance names for evaluation (initial states and noise paths); None: they are drawn.
 

@@ -7,9 +7,23 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.core import InvalidInput, Issue
+
+if TYPE_CHECKING:
+    from models.course import Alert, Course
+    from models.figures import Figure
+
+
+def plain(value: float) -> str:
+    """A number as sentences say it: four digits, thousands apart, no exponent."""
+    if not math.isfinite(value):
+        return str(value)
+    decimals = 0 if value == 0 else min(max(3 - math.floor(math.log10(abs(value))), 0), 6)
+    told = f"{value:,.{decimals}f}"
+    told = told.rstrip("0").rstrip(".") if decimals else told
+    return "0" if told == "-0" else told
 
 
 def plain(value: float) -> str:
@@ -53,6 +67,7 @@ class View(ABC):
     state_files: Mapping[str, str] = {}  # files a state can be read from: part → what it holds; "?": may be missing
     scheduled_periods: int = 0  # how far ahead `schedule` draws; 0: there is nothing to draw
     state_options: Mapping[str, str] = {}  # words that set how: word → what it sets
+    course_stages: int = 0  # how far ahead `figures` looks; 0: it draws nothing
     reads_decisions: bool = False  # whether `read_decision` reads a planner's own decisions back
 
     @abstractmethod
@@ -117,6 +132,14 @@ class View(ABC):
         `steps` are state, decision and stage (batches of one) of `scheduled_periods` coming stages at most.
         """
         return []
+
+    def figures(self, course: "Course") -> list["Figure"]:
+        """What to look at beside a decision: the coming `course_stages` under the policy, as figures."""
+        return []
+
+    def alerts(self, state: Any, decision: Any, stage: Any) -> list[list["Alert"]]:
+        """Per row: what a planner should look at first, the gravest first; quick to say, from state and decision."""
+        return [[] for _ in range(state.batch)]
 
     @abstractmethod
     def warnings(self, documents: Sequence[object]) -> list[list[str]]:

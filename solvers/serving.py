@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from models.course import Alert, Course, Step
+from models.figures import documents
 from models.lazy import torch
 from solvers.artifact import PolicyArtifact
+from solvers.course import follow
 from solvers.evaluation import check_feasible
 
 if TYPE_CHECKING:
@@ -32,8 +35,10 @@ class ServedPolicy:
         self._exact = self.problem.simulator(self.instance, counts=False).double()
         self.view: View = self.problem.view(self.instance)
 
-    def recommend(self, states: Sequence[object], explain: bool = False) -> list[dict[str, Any]]:
+    def recommend(self, states: Sequence[object], explain: bool = False, figures: bool = False) -> list[dict[str, Any]]:
         """One answer per state document: decision, repairs, why, in_training_range, warnings.
+
+        With `explain` also alerts, and a schedule where the view has one; with `figures` what the view draws.
 
         Raises:
             InvalidInput: a document breaks a rule; pointers are `/{row}/...`.
@@ -45,6 +50,7 @@ class ServedPolicy:
         repairs = self.view.repairs(state, proposed, decision, stage)
         why = self._explain(state, decision, stage) if explain else [[] for _ in states]
         warnings = self.view.warnings(states)
+        alerts = self.view.alerts(state, decision, stage) if explain else []
         answers = []
         for row, document in enumerate(documents):
             notes = list(warnings[row])
@@ -57,23 +63,26 @@ class ServedPolicy:
                 "in_training_range": bool(inside[row]),
                 "warnings": notes,
             }
+            place = slice(row, row + 1)
+            first = (state.rows(place), decision.rows(place), stage[place])
+            if explain:
+                outside = [] if inside[row] else [_outside(notes[-1])]
+                answer["alerts"] = [asdict(alert) for alert in (*outside, *alerts[row])]
             if explain and self.view.scheduled_periods:
-                place = slice(row, row + 1)
-                answer["schedule"] = self._schedule(state.rows(place), decision.rows(place), stage[place])
+                answer["schedule"] = self.view.schedule(self._follow(first, self.view.scheduled_periods).expected)
+            if figures:
+                answer["figures"] = self._figures(first)
             answers.append(answer)
         return answers
 
-    def _schedule(self, state: Any, decision: Any, stage: Tensor) -> list[dict[str, Any]]:
-        """What the policy would do in the coming stages if all noise were as expected, as the view draws it."""
-        last = min(int(stage) + self.view.scheduled_periods, self.simulator.num_stages)
-        steps, noise = [(state, decision, stage)], self._exact.expected(1)
-        for now in range(int(stage), last - 1):
-            post, _ = self._exact.decide(state, decision, now)
-            state, _ = self._exact.realize(post, noise, now)
-            stage = stage + 1
-            decision = self._decide(state, stage)[1]
-            steps.append((state, decision, stage))
-        return self.view.schedule(steps)
+    def _follow(self, first: Step, stages: int, with_fan: bool = False) -> Course:
+        return follow(self._exact, lambda state, stage: self._decide(state, stage)[1], first, stages, with_fan)
+
+    def _figures(self, first: Step) -> list[dict[str, Any]]:
+        """What the view draws of the coming stages under the policy."""
+        if not self.view.course_stages:
+            return []
+        return documents(self.view.figures(self._follow(first, self.view.course_stages, with_fan=True)))
 
     def _explain(self, state: Any, decision: Any, stage: Tensor) -> list[list[str]]:
         """Sentences for every row, with what the policy would decide in the view's variants of the row."""
@@ -150,6 +159,10 @@ class ServedPolicy:
             for k in worst
         ]
         return f"{said} ({'; '.join(told)})"
+
+
+def _outside(detail: str) -> Alert:
+    return Alert("warning", "", "Outside the range seen in training", detail)
 
 
 def _moved(proposed: Any, decision: Any) -> Tensor:

@@ -117,7 +117,9 @@ def test_every_solver_serves_the_problem_or_says_why_not(problem, solver):
         sum(artifact.certificate["policy"]["components"].values())
     )
     served = ServedPolicy(artifact)
-    (answer,) = served.recommend([served.view.today()], explain=True)
+    (answer,) = served.recommend([served.view.today()], explain=True, figures=True)
     assert answer["decision"][served.view.lines_key]
     assert answer["in_training_range"]
     assert ("schedule" in answer) == bool(served.view.scheduled_periods)
+    assert bool(answer["figures"]) == bool(served.view.course_stages)
+    assert all(alert["title"] and alert["detail"] for alert in answer["alerts"])

@@ -37,6 +37,14 @@ class InflowSampler(nn.Module, ABC):
     def means(self) -> Tensor:
         """Mean inflow of stages 0 … T (T+1, plant) [hm³]."""
 
+    def onward(self, inflow: Tensor, past: Tensor, stage: int, batch: int, generator: torch.Generator) -> Tensor:
+        """Inflow after a stage in which `inflow` (plant,) is known and `past` (lag, plant) came before [hm³].
+
+        (batch, T, plant), place t that of stage t + 1 as in `paths`; places before the stage say nothing. As drawn from
+        the start, unless the past says something of what comes.
+        """
+        return self.paths(batch, generator)
+
     def past(self) -> Tensor:
         """Inflows before stage 0 (lag, plant), the nearest first [hm³]."""
         return torch.zeros((0, self.means().shape[1]), dtype=torch.float64)
@@ -144,10 +152,19 @@ class _Chain(InflowSampler):
         return self.table[self.rows[0], self.start].expand(batch, -1)
 
     def paths(self, batch: int, generator: torch.Generator) -> Tensor:
+        return self._from(self.start, 0, batch, generator)
+
+    def onward(self, inflow: Tensor, past: Tensor, stage: int, batch: int, generator: torch.Generator) -> Tensor:
+        """From the scenario whose inflow is nearest to the one known."""
+        near = (self.table[self.rows[stage]] - inflow).abs().sum(1).argmin()
+        return self._from(int(near), stage, batch, generator)
+
+    def _from(self, start: int, first: int, batch: int, generator: torch.Generator) -> Tensor:
+        """Paths (batch, T, plant) [hm³] from a scenario of the stage `first` on; nothing before it."""
         uniform = torch.rand((batch, self.stages), generator=generator, dtype=torch.float64, device=self.table.device)
-        scenario = torch.full((batch,), self.start, dtype=torch.long, device=self.table.device)
-        found = []
-        for stage in range(self.stages):
+        scenario = torch.full((batch,), start, dtype=torch.long, device=self.table.device)
+        found = [torch.zeros((batch, self.table.shape[2]), dtype=torch.float64, device=self.table.device)] * first
+        for stage in range(first, self.stages):
             ladder = self.transitions[stage % len(self.transitions)][scenario].cumsum(1)
             scenario = _rung(ladder, uniform[:, stage, None])[:, 0]
             found.append(self.table[self.rows[stage + 1], scenario])
@@ -244,12 +261,19 @@ class _Regression(InflowSampler):
         return self.history * self.scale
 
     def paths(self, batch: int, generator: torch.Generator) -> Tensor:
+        return self._from(self.known, self.history, 0, batch, generator)
+
+    def onward(self, inflow: Tensor, past: Tensor, stage: int, batch: int, generator: torch.Generator) -> Tensor:
+        return self._from(inflow / self.scale, past / self.scale, stage, batch, generator)
+
+    def _from(self, known: Tensor, past: Tensor, first: int, batch: int, generator: torch.Generator) -> Tensor:
+        """Paths (batch, T, plant) [hm³] after inflows [m³/s] of the stage `first` and those before; nothing earlier."""
         shape = (batch, self.stages, self.mean.shape[1])
         normal = torch.randn(shape, generator=generator, dtype=torch.float64, device=self.mean.device)
-        recent = [self._standard(self.known, 0).expand(batch, -1)]
-        recent += [self._standard(self.history[k], -1 - k).expand(batch, -1) for k in range(max(self.lags - 1, 0))]
-        found = []
-        for stage in range(1, self.stages + 1):
+        recent = [self._standard(known, first).expand(batch, -1)]
+        recent += [self._standard(past[k], first - 1 - k).expand(batch, -1) for k in range(max(self.lags - 1, 0))]
+        found = [torch.zeros_like(normal[:, 0])] * first
+        for stage in range(first + 1, self.stages + 1):
             season = self._season(stage)
             drift = torch.zeros_like(recent[0])
             for lag in range(self.lags):

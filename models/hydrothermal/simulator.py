@@ -144,6 +144,10 @@ class HydroSimulator(Simulator[HydroState, HydroPost, Dispatch, InflowPath]):
     def sample(self, batch: int, generator: torch.Generator) -> InflowPath:
         return InflowPath(self.inflows.paths(batch, generator).to(self.storage_initial))
 
+    def onward(self, state: HydroState, stage: int, batch: int, generator: torch.Generator) -> InflowPath:
+        paths = self.inflows.onward(state.inflow[0].cpu(), state.past[0].cpu(), stage, batch, generator)
+        return InflowPath(paths.to(self.storage_initial))
+
     def panel(self) -> tuple[HydroState, InflowPath] | None:
         paths = self.inflows.panel()
         if paths is None:

@@ -8,6 +8,11 @@ import torch
 from torch import Tensor
 
 from models.core import InvalidInput, Issue
+from models.course import Alert, Course
+from models.figures import Figure
+from models.hydrothermal.course import STAGES
+from models.hydrothermal.course import alerts as course_alerts
+from models.hydrothermal.course import figures as course_figures
 from models.hydrothermal.decision_reader import DispatchReader
 from models.hydrothermal.explanation import explained
 from models.hydrothermal.instance import HM3_PER_M3S_HOUR, HydrothermalSystem
@@ -46,6 +51,7 @@ class HydroView(View):
     lines_key = "plants"
     state_files = STATE_FILES
     state_options = STATE_OPTIONS
+    course_stages = STAGES
     columns: Sequence[Column] = (
         Column("plant", "Plant"),
         Column("kind", "Kind"),
@@ -265,6 +271,12 @@ class HydroView(View):
         more = variants.storage.diagonal() - state.storage[0]
         kept: Floats = ((post.storage.diagonal() - ends) / torch.where(more == 0, 1.0, more)).numpy()
         return kept
+
+    def figures(self, course: Course) -> list[Figure]:
+        return course_figures(self, course)
+
+    def alerts(self, state: HydroState, decision: Dispatch, stage: Tensor) -> list[list[Alert]]:
+        return course_alerts(self, state, decision, stage)
 
     def warnings(self, documents: Sequence[object]) -> list[list[str]]:
         return [self._notes(document) if isinstance(document, Mapping) else [] for document in documents]

@@ -10,7 +10,12 @@ import torch
 from torch import Tensor
 
 from models.core import InvalidInput, Issue, pointer
+from models.course import Alert, Course
 from models.decision_lines import DecisionLines
+from models.figures import Figure
+from models.inventory_network.course import STAGES
+from models.inventory_network.course import alerts as course_alerts
+from models.inventory_network.course import figures as course_figures
 from models.inventory_network.instance import InventoryNetwork
 from models.inventory_network.layout import Layout
 from models.inventory_network.ordering import UNLIMITED
@@ -33,6 +38,7 @@ class NetworkView(View):
     lines_key = "orders"
     state_files = STATE_FILES
     state_options = STATE_OPTIONS
+    course_stages = STAGES
     reads_decisions = True
 
     def __init__(self, net: InventoryNetwork) -> None:
@@ -53,6 +59,7 @@ class NetworkView(View):
         self._leads = [lane.lead_time for lane in lanes]
         profile = net.demand.profile(net.timeline)
         profile = profile.columns([net.demand.node_ids.index(store) for store in self.simulator.store_ids])
+        self.moments = profile.at
         self._explainer = Explainer(net, self.layout, profile.at)
 
     def state_schema(self) -> dict[str, Any]:
@@ -136,7 +143,7 @@ class NetworkView(View):
             lines = [line | {"quantity": q} for line, q in zip(self._lines, ordered.tolist(), strict=True)]
             if self.start is not None:
                 for line, lead in zip(lines, self._leads, strict=True):
-                    line["arrives_on"] = self._day(int(stage[row]) + lead)
+                    line["arrives_on"] = self.day(int(stage[row]) + lead)
             documents.append({"orders": lines, "levels": levels(self.layout, stock[row], under_way[row], ordered)})
         return documents
 
@@ -167,7 +174,8 @@ class NetworkView(View):
         read.refuse("unknown_lane", "the network has no such lane", row)
         return None
 
-    def _day(self, period: int) -> str:
+    def day(self, period: int) -> str:
+        """First day of a period, of a network with dates."""
         assert self.start is not None
         return (self.start + timedelta(days=period * self.net.period_days)).isoformat()
 
@@ -248,6 +256,12 @@ class NetworkView(View):
         own = np.where(lay.target == np.arange(lay.num_stocking)[:, None], change, 0.0)
         total: Floats = own.sum(1)
         return total
+
+    def figures(self, course: Course) -> list[Figure]:
+        return course_figures(self, course)
+
+    def alerts(self, state: NetworkState, decision: Orders, stage: Tensor) -> list[list[Alert]]:
+        return course_alerts(self, state, decision, stage)
 
     def warnings(self, documents: Sequence[object]) -> list[list[str]]:
         return [self._notes(document) if isinstance(document, Mapping) else [] for document in documents]

@@ -8,6 +8,10 @@ import torch
 from torch import Tensor
 
 from models.core import InvalidInput, Issue, pointer
+from models.course import Alert, Course
+from models.figures import Figure
+from models.lot_sizing.course import alerts as course_alerts
+from models.lot_sizing.course import figures as course_figures
 from models.lot_sizing.instance import LotSizing
 from models.lot_sizing.lots import Lots, LotState
 from models.lot_sizing.planner.decision_reader import read_lots
@@ -29,6 +33,7 @@ class LotView(View):
     state_files = STATE_FILES
     state_options = STATE_OPTIONS
     scheduled_periods = 24
+    course_stages = 24
     reads_decisions = True
     columns = (
         Column("machine", "Machine"),
@@ -44,7 +49,7 @@ class LotView(View):
         self.places = Places.of(plant)
         self.items: list[str | None] = [*(item.id for item in plant.items), None]
         self.machines = [machine.id for machine in plant.machines for _ in range(plant.lots_per_period)]  # by lot
-        self._forecaster = Forecaster(self.simulator.layout, self.simulator.tables)
+        self.forecaster = Forecaster(self.simulator.layout, self.simulator.tables)
 
     def state_schema(self) -> dict[str, Any]:
         return state_schema(self.places)
@@ -83,7 +88,7 @@ class LotView(View):
     def encode(self, state: LotState, decision: Lots, stage: Tensor) -> list[dict[str, Any]]:
         post, _ = self.simulator.decide(state, decision, stage)
         post_stock = post.stock.numpy()
-        now = self._forecaster.outlook(post_stock, stage.numpy())
+        now = self.forecaster.outlook(post_stock, stage.numpy())
         found = []
         for row, lines in enumerate(self._lines(state, decision, stage)):
             setup = sum(line.setup_cost for line in lines)
@@ -209,7 +214,7 @@ class LotView(View):
 
     def explain(self, state: LotState, decision: Lots, stage: Tensor, probed: Sequence[Lots | None]) -> list[list[str]]:
         post, _ = self.simulator.decide(state, decision, stage)
-        now = self._forecaster.outlook(post.stock.numpy(), stage.numpy())
+        now = self.forecaster.outlook(post.stock.numpy(), stage.numpy())
         stock = state.stock.numpy()
         return [
             sentences(self.plant, self._told(lines), stock[row], now, row)
@@ -228,6 +233,12 @@ class LotView(View):
     def schedule(self, steps: Sequence[tuple[LotState, Lots, Tensor]]) -> list[dict[str, Any]]:
         plans = [self._lines(state, decision, stage)[0] for state, decision, stage in steps]
         return bars([int(stage[0]) for _, _, stage in steps], plans, self.plant.lots_per_period)
+
+    def figures(self, course: Course) -> list[Figure]:
+        return course_figures(self, course)
+
+    def alerts(self, state: LotState, decision: Lots, stage: Tensor) -> list[list[Alert]]:
+        return course_alerts(self, state, decision, stage)
 
     def warnings(self, documents: Sequence[object]) -> list[list[str]]:
         return [self._notes(document) if isinstance(document, Mapping) else [] for document in documents]

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from service.figures import FigureView
+
 RECOMMEND_BODY: dict[str, Any] = {
     "type": "object",
     "description": "One `state`, many `states` (a list, or an object of arrays with one entry per state), or neither: "
@@ -21,7 +23,14 @@ RECOMMEND_BODY: dict[str, Any] = {
         "options": {
             "type": "object",
             "additionalProperties": False,
-            "properties": {"explain": {"type": "boolean", "default": False, "description": "Say why."}},
+            "properties": {
+                "explain": {"type": "boolean", "default": False, "description": "Say why, and what to look at first."},
+                "figures": {
+                    "type": "boolean",
+                    "default": False,
+                    "description": "Draw the coming stages under the policy; at most 20 states.",
+                },
+            },
         },
     },
     "not": {"required": ["state", "states"]},
@@ -30,6 +39,7 @@ RECOMMEND_BODY: dict[str, Any] = {
 RECOMMEND_EXAMPLES: dict[str, Any] = {
     "today": {"summary": "The instance's own initial state", "value": {}},
     "why": {"summary": "The same, with reasons", "value": {"options": {"explain": True}}},
+    "drawn": {"summary": "The same, with figures", "value": {"options": {"explain": True, "figures": True}}},
 }
 
 
@@ -51,6 +61,15 @@ class RepairView(BaseModel):
     rule: str
 
 
+class AlertView(BaseModel):
+    """What a planner should look at."""
+
+    severity: Literal["info", "warning", "critical"]
+    pointer: str = Field(description="JSON Pointer into the state; empty for all of it.")
+    title: str
+    detail: str
+
+
 class Recommended(BaseModel):
     """The recommended decision for one state."""
 
@@ -64,6 +83,8 @@ class Recommended(BaseModel):
         description="With `explain`, for problems that have one: what the policy would do in the coming periods if all "
         "went as expected, as bars to draw.",
     )
+    alerts: list[AlertView] = Field(default_factory=list, description="With `explain`: the gravest first.")
+    figures: list[FigureView] = Field(default_factory=list, description="With `figures`.")
 
 
 class _Answer(BaseModel):

@@ -70,9 +70,9 @@ def _decide(policy: Any, asked: Asked) -> tuple[dict[str, Any], int]:
         decided = policy.recommend_columns(asked.states)
         return decided, len(decided["in_training_range"])
     if asked.form == "many":
-        return {"recommendations": policy.recommend(asked.states, asked.explain)}, len(asked.states)
+        return {"recommendations": policy.recommend(asked.states, asked.explain, asked.figures)}, len(asked.states)
     state = policy.view.today() if asked.form == "today" else asked.states
-    (decided,) = policy.recommend([state], asked.explain)
+    (decided,) = policy.recommend([state], asked.explain, asked.figures)
     return ({**decided, "state": state} if asked.form == "today" else decided), 1
 
 

@@ -78,14 +78,21 @@ class PolicyCard(PolicySummary):
     )
 
 
+class ColumnView(BaseModel):
+    """A column of a decision's lines."""
+
+    key: str
+    title: str
+    unit: str = Field(description="Empty for words.")
+    decided: bool = Field(description="Whether a planner who decides otherwise may change it.")
+
+
 class StateView(BaseModel):
     """What a policy wants to know before it recommends, and how its decisions are laid out."""
 
     json_schema: dict[str, Any] = Field(description="JSON Schema 2020-12 of one `state`, with units.")
     today: dict[str, Any] = Field(description="The instance's own initial state: a valid `state`.")
-    columns: list[dict[str, str | bool]] = Field(
-        description="Columns of a decision's lines: key, title, unit, and whether a planner may decide it otherwise."
-    )
+    columns: list[ColumnView] = Field(description="Columns of a decision's lines.")
     lines_key: str = Field(description="Where a decision keeps its lines.")
     files: dict[str, str] = Field(description='Files a state can be made of; a name ending in "?" may be left out.')
     options: dict[str, str] = Field(description="Words that set how the files are read.")

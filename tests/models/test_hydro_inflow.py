@@ -199,3 +199,37 @@ class TestAutoregressive:
         for phi in par.weights[:, :, 0]:
             year = np.vstack([phi, np.eye(par.lags)[:-1]]) @ year
         assert np.abs(np.linalg.eigvals(year)).max() < 1
+
+
+class TestOnward:
+    """What may follow a state in the middle of the horizon."""
+
+    def onward(self, sim, inflow, stage, count=4_000):
+        state = sim.initial(1, torch.Generator())
+        own = state.rows(slice(0, 1)).map(lambda value: value.clone())
+        own.inflow[:] = inflow * K
+        own.past[:] = inflow * K
+        return sim.onward(own, stage, count, torch.Generator().manual_seed(1)).inflow[:, :, 0].numpy() / K
+
+    def test_from_the_start_they_are_the_paths(self):
+        history = {"h1": _history(30)[:, 0].tolist()}
+        par = {"process": "par", "history_m3s": history, "seasons": 12}
+        for inflows in (SCENARIOS, CHAIN, par):
+            sim = simulator(inflows)
+            state = sim.initial(1, torch.Generator().manual_seed(0))
+            drawn = sim.onward(state, 0, 50, torch.Generator().manual_seed(1)).inflow
+            torch.testing.assert_close(drawn, sim.sample(50, torch.Generator().manual_seed(1)).inflow)
+
+    def test_a_chain_goes_on_from_the_scenario_nearest_to_what_flows(self):
+        sim = simulator(CHAIN)
+        low, high = (self.onward(sim, inflow, 2) for inflow in (12.0, 90.0))
+        assert (low[:, 2] == 100).mean() == pytest.approx(0.1, abs=0.03)
+        assert (high[:, 2] == 100).mean() == pytest.approx(0.7, abs=0.03)
+
+    def test_a_regression_remembers_what_flows(self):
+        history = {"h1": _history(200)[:, 0].tolist()}
+        sim = simulator({"process": "par", "history_m3s": history, "seasons": 12, "order": 1})
+        mean = sim.inflows.mean[3, 0].exp().item()
+        dry, wet = (self.onward(sim, factor * mean, 3) for factor in (0.5, 2.0))
+        assert wet[:, 3].mean() > 1.3 * dry[:, 3].mean()
+        assert wet[:, 5].mean() / dry[:, 5].mean() < wet[:, 3].mean() / dry[:, 3].mean()

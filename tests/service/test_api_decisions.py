@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.figures import Figures
 from service.settings import Settings
 from tests.service.api_server import Server, add_policy, example_document, make_settings, running
 
@@ -273,3 +274,28 @@ class TestProcess:
             started = time.perf_counter()
             assert client.post(path, json=body).status_code == 200
             yield time.perf_counter() - started
+
+
+class TestFigures:
+    def test_figures_and_alerts_come_when_asked_for(self, client: httpx.Client, path: str) -> None:
+        plain = client.post(path, json={}).json()
+        assert not {"figures", "alerts"} & set(plain)
+        drawn = client.post(path, json={"options": {"explain": True, "figures": True}}).json()
+        assert drawn["decision"] == plain["decision"]
+        shown = Figures.model_validate({"figures": drawn["figures"]}).figures
+        assert {figure.key for figure in shown} >= {"arrivals", "orders"}
+        assert all(set(alert) == {"severity", "pointer", "title", "detail"} for alert in drawn["alerts"])
+        kept = client.get(f"/v1/recommendations/{drawn['recommendation_id']}").json()
+        assert kept["response"] == drawn
+
+    def test_a_list_of_states_is_drawn_state_by_state_but_not_without_end(
+        self, client: httpx.Client, path: str, today: dict[str, Any]
+    ) -> None:
+        options = {"options": {"figures": True}}
+        both = client.post(path, json={"states": [today, today], **options}).json()["recommendations"]
+        assert both[0]["figures"] == both[1]["figures"] != []
+        many = client.post(path, json={"states": [today] * 21, **options})
+        columns = client.post(path, json={"states": {"on_hand": {"a": [1.0]}}, **options})
+        for refused in (many, columns, client.post(path, json={"options": {"figures": 1}})):
+            assert refused.status_code == 422
+            assert refused.json()["errors"][0]["pointer"] == "/options/figures"
