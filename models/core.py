@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from models.dynamics import Policy, Simulator
     from models.figures import Figure
     from models.program import Program
+    from models.scenarios import OwnScenarios
     from models.targets import Targets
     from models.view import View
 
@@ -264,6 +265,7 @@ class Problem:
     full_stages: Face | None = (
         None  # a `models.full_stages.FullStages`: how a stage whose end is planned is carried out
     )
+    scenarios: OwnScenarios | None = None  # how it takes scenarios of the planner's own
     targets: Callable[..., Targets] | None = None  # (instance, simulator) → where its stages may be asked to end
     draw: Callable[[Any], Sequence[Figure]] | None = None  # an instance in figures; None: there is nothing to draw
     units: Mapping[str, str] = field(default_factory=dict)

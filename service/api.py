@@ -20,6 +20,8 @@ from service.keys.endpoints import router as keys
 from service.policies.endpoints import router as policies
 from service.problems.endpoints import router as problems
 from service.problems.solver_endpoints import router as solvers
+from service.scenario_sets.endpoints import router as scenario_sets
+from service.scenario_sets.endpoints import schema_router as scenario_schema
 from service.settings import Settings
 from service.system.endpoints import health, status
 from service.system.pages import router as pages
@@ -28,8 +30,8 @@ from service.workers.endpoints import router as workers
 
 def include_routers(app: FastAPI, settings: Settings) -> None:
     """Include every room's router under the body limit of its kind."""
-    rooms = (problems, solvers, instances, jobs, policies, aliases, recommendations, evaluations)
-    for router in (*rooms, keys, workers, status, health, pages, dashboard):
+    rooms = (problems, solvers, instances, jobs, policies, aliases, recommendations, evaluations, scenario_sets)
+    for router in (*rooms, scenario_schema, keys, workers, status, health, pages, dashboard):
         app.include_router(router, max_body_size=settings.max_body_bytes)
     app.include_router(inference_health, max_body_size=settings.max_body_bytes)
     app.include_router(inference, max_body_size=settings.max_batch_bytes)

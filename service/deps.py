@@ -185,6 +185,7 @@ InstanceId = Annotated[str, id_path("ins", "instance")]
 JobId = Annotated[str, id_path("job", "job")]
 RecommendationId = Annotated[str, id_path("rec", "recommendation")]
 KeyId = Annotated[str, id_path("key", "API key")]
+ScenarioSetId = Annotated[str, id_path("scn", "scenario set")]
 EvaluationId = Annotated[str, id_path("evl", "evaluation")]
 PolicyName = Annotated[str, Path(pattern=NAME_PATTERN, description="The policy's name.", examples=["north-stores"])]
 AliasName = Annotated[

@@ -38,6 +38,7 @@ TAGS = [
     {"name": "evaluations", "description": "Policies compared on common random numbers."},
     {"name": "inference", "description": "The same policies by the Open Inference Protocol (tensors)."},
     {"name": "keys", "description": "Who may use the service and for what; for administrators."},
+    {"name": "scenario sets", "description": "The planner's own demand or inflow scenarios."},
     {"name": "service", "description": "Health, limits, queue, workers, storage, metrics, problem types."},
 ]
 
@@ -124,6 +125,8 @@ def _complete(app: FastAPI) -> dict[str, Any]:
     _complete_instance_bodies(document)
     jobs = document["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
     jobs["examples"] = _job_examples()
+    sets = document["paths"]["/v1/scenario-sets"]["post"]["requestBody"]["content"]["application/json"]
+    sets["examples"] = _scenario_set_examples()
     return document
 
 
@@ -221,6 +224,18 @@ def _job_examples() -> dict[str, Any]:
             asked |= {"config": {}, "seed": 7, "policy_name": "north-stores"}
         examples[solver.name] = asked
     return {name: {"summary": _about(body), "value": body} for name, body in examples.items()}
+
+
+def _scenario_set_examples() -> dict[str, Any]:
+    """Two scenarios for the first example of the first problem that takes them."""
+    problem = next((problem for problem in problems().values() if problem.scenarios is not None), None)
+    if problem is None or problem.scenarios is None:
+        return {}
+    instance = problem.examples[0]
+    table = problem.scenarios.table(problem.parse(instance.document()))
+    scenarios = [{place: [level] * table.stages for place in table.places} for level in (4.0, 6.0)]
+    body = {"instance_id": "ins_01K9ZV6Q5RJ8XAMB4T0CWD3EFG", "name": "low-and-high", "scenarios": scenarios}
+    return {problem.name: {"summary": f"Two scenarios for the example {instance.name}", "value": body}}
 
 
 def _about(body: dict[str, Any]) -> str:

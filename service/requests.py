@@ -53,7 +53,7 @@ class StrictRoute(APIRoute):
         async def strict(request: Request) -> Response:
             if takes_body:
                 await caller_of(request)  # nobody unknown makes the service read and parse a body
-                _check_media_type(request, may_be_untyped)
+                check_media_type(request, may_be_untyped)
             return await handle(StrictRequest(request.scope, request.receive))
 
         return strict
@@ -66,7 +66,8 @@ def check_encoding(request: Request) -> None:
         raise ApiError("unsupported-media-type", detail, headers={"Accept-Encoding": "identity"})
 
 
-def _check_media_type(request: Request, may_be_untyped: bool) -> None:
+def check_media_type(request: Request, may_be_untyped: bool = False) -> None:
+    """ApiError 415 for a body that does not say it is JSON in UTF-8, as it is."""
     check_encoding(request)
     if may_be_untyped and "content-type" not in request.headers:
         request.scope["headers"] = [*request.scope["headers"], (b"content-type", b"application/json")]

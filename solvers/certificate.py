@@ -18,6 +18,7 @@ from solvers.evaluation import (
     Z95,
     Floats,
     Sample,
+    ScenarioChunk,
     compare,
     estimate,
     judged,
@@ -80,11 +81,13 @@ def certify(
     scenarios: int | None = None,
     seconds: float = math.inf,
     known_bounds: Sequence[KnownBound] = (),
+    given: ScenarioChunk | None = None,
 ) -> tuple[dict[str, Any], dict[str, Sample]]:
     """The certificate of the first of `policies` against the others, and every policy's sample.
 
     `seconds` is shared equally between the simulations and the bounds. `known_bounds` were computed before and compete
-    with those found here.
+    with those found here. On `given` scenarios, each counted once, only perfect information bounds the cost: other
+    bounds are of the instance's own chance.
     """
     simulator = problem.simulator(instance)
     samples = compare(
@@ -95,10 +98,11 @@ def certify(
         seconds / 2,
         callbacks.should_stop,
         lambda fraction: callbacks.on_phase("evaluation", fraction),
+        given,
     )
     own, *others = samples
     known = {bound.kind for bound in known_bounds}
-    found = find_bounds(problem, instance, simulator, samples[own].total, seed, callbacks, seconds / 2, known)
+    found = find_bounds(problem, instance, simulator, samples[own].total, seed, callbacks, seconds / 2, known, given)
     found.bounds += known_bounds
     document = certificate_document(simulator, samples, own, others, found, seed)
     return document, samples
@@ -240,23 +244,27 @@ def find_bounds(
     callbacks: Callbacks,
     seconds: float,
     known: Collection[str] = (),
+    given: ScenarioChunk | None = None,
 ) -> BoundsFound:
     """The problem's methods and cuts in at most half of `seconds`, then perfect information; none of them once the
-    optimum is found. What is among the `known` ones is not computed again."""
+    optimum is found. What is among the `known` ones is not computed again; on `given` scenarios, perfect information
+    alone holds."""
     found = BoundsFound()
     started = time.monotonic()
     callbacks.on_phase("bound", 0.0)
     if not callbacks.should_stop():
         stop = _out_of_time(started + seconds / 2, callbacks.should_stop)
         for method in bound_methods(problem):
-            if method.name not in known and not _has_optimum(found):
+            if given is not None:
+                found.reasons[method.name] = "it bounds the cost of the instance's own chance, not of given scenarios"
+            elif method.name not in known and not _has_optimum(found):
                 _compute(method, instance, stop, found)
     callbacks.on_phase("bound", 0.5)
     if _has_optimum(found):
         return found
     left = max(seconds - (time.monotonic() - started), 0.0)
     try:
-        sampled = bound_on(problem, instance, simulator, totals, seed, callbacks, left)
+        sampled = bound_on(problem, instance, simulator, totals, seed, callbacks, left, given)
     except (InnerSolveError, ValueError) as error:  # unbounded, unsolvable, or an instance without a program
         found.reasons["perfect_information"] = str(error)
         found.failed.add("perfect_information")
@@ -308,6 +316,7 @@ def bound_on(
     seed: int,
     callbacks: Callbacks,
     seconds: float,
+    given: ScenarioChunk | None = None,
 ) -> Bound | None:
     """The perfect-information bound on the first scenarios of the stream, until the gap is well known or time is up.
 
@@ -316,7 +325,7 @@ def bound_on(
     """
     if problem.program is None or callbacks.should_stop():
         return None
-    chunk = next(iter(judged(simulator, seed)))
+    chunk = next(iter(judged(simulator, seed, given=given)))
     found: list[Floats] = []
     quiet = Callbacks(should_stop=callbacks.should_stop)
     started = time.monotonic()

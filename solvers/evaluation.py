@@ -72,8 +72,13 @@ class ScenarioChunk:
     noise: Any
 
 
-def judged(simulator: Simulator[Any, Any, Any, Any], seed: int, chunk: int | None = None) -> Iterable[ScenarioChunk]:
-    """The scenarios that policies and bounds are judged on: those the instance names, else an endless stream."""
+def judged(
+    simulator: Simulator[Any, Any, Any, Any], seed: int, chunk: int | None = None, given: ScenarioChunk | None = None
+) -> Iterable[ScenarioChunk]:
+    """The scenarios that policies and bounds are judged on: those given, those the instance names, or an endless
+    stream."""
+    if given is not None:
+        return [given]
     panel = simulator.panel()
     return Scenarios(simulator, seed, chunk) if panel is None else [ScenarioChunk(*panel)]
 
@@ -276,20 +281,21 @@ def compare(
     seconds: float = math.inf,
     should_stop: Callable[[], bool] = lambda: False,
     on_progress: Callable[[float], None] = lambda fraction: None,
+    given: ScenarioChunk | None = None,
 ) -> dict[str, Sample]:
     """Every policy on the same scenarios.
 
     With `scenarios` their number is fixed; without, it grows until every mean is known to 0.1 %, at most 65,536, or
     until `seconds` are about to be up (though ten seconds may be spent on the first thousand in any case). A few
     scenarios are simulated first, then ever more at a time, so that policies that think for long before each decision
-    keep to the time as well. Which scenarios come first depends on the seed alone. Where the instance names the
-    scenarios (`Simulator.panel`), each counts once.
+    keep to the time as well. Which scenarios come first depends on the seed alone. Where scenarios are `given`, or
+    named by the instance (`Simulator.panel`), each counts once.
     """
     samples = {name: Sample() for name in policies}
     wanted = scenarios or MAX_SCENARIOS
     started = time.monotonic()
     done, size = 0, FIRST_SLICE
-    for chunk in judged(simulator, seed):
+    for chunk in judged(simulator, seed, given=given):
         start = 0
         while start < chunk.state.batch:
             rows = slice(start, min(start + size, chunk.state.batch, start + wanted - done))

@@ -14,7 +14,7 @@ from solvers.artifact import PolicyArtifact, versions
 from solvers.certificate import KnownBound, certify, relative_gap
 from solvers.core import Callbacks, Config, Solver, TrainRequest, TrainResult, WeightsDoNotFit
 from solvers.distribution import pairs
-from solvers.evaluation import Scenarios, quantile_paths
+from solvers.evaluation import Floats, ScenarioChunk, Scenarios, quantile_paths
 from solvers.families import plan_config, policy_of
 from solvers.hdpo import HDPO, HDPOConfig, scenario_seed, train
 from solvers.rolling_horizon import ROLLING_DETERMINISTIC
@@ -208,8 +208,11 @@ def run_evaluation(
     seed: int,
     callbacks: Callbacks,
     seconds: float = math.inf,
+    given: Floats | None = None,
 ) -> EvaluationDocument:
     """Stored policies and freshly tuned rules on one instance, on common random numbers, beside the bound.
+
+    `given` are scenarios of the planner's own (scenario, stage, place), each counted once, instead of drawn ones.
 
     Raises:
         ArtifactError: a policy cannot be rebuilt. WeightsDoNotFit: a policy does not fit the instance.
@@ -221,7 +224,16 @@ def run_evaluation(
         family = problem.family(name)
         request = TrainRequest(problem, instance, RULE_CONFIG, seed)
         policies[name] = _tune_rule(request, family, callbacks, seconds / (2 * len(rules))).policy
-    document, samples = certify(problem, instance, policies, seed, callbacks, scenarios, seconds / 2)
+    document, samples = certify(
+        problem,
+        instance,
+        policies,
+        seed,
+        callbacks,
+        scenarios,
+        seconds / 2,
+        given=chunk_of(problem, instance, given, seed),
+    )
     own = next(iter(policies))
     entries = [{"name": own} | document.pop("policy"), *document.pop("rules")]
     document["policies"] = entries
@@ -229,6 +241,17 @@ def run_evaluation(
         del document[key]
     document["pairs"] = pairs({name: sample.total for name, sample in samples.items()})
     return EvaluationDocument(document, {name: quantile_paths(sample) for name, sample in samples.items()})
+
+
+def chunk_of(problem: Problem, instance: Instance, given: Floats | None, seed: int) -> ScenarioChunk | None:
+    """Scenarios of the planner's own as states and noise; what they leave to chance is drawn with the seed."""
+    if given is None:
+        return None
+    if problem.scenarios is None:
+        raise ValueError(f"{problem.name} takes no scenarios of the planner's own")
+    return ScenarioChunk(
+        *problem.scenarios.panel(problem.simulator(instance), given, torch.Generator().manual_seed(seed))
+    )
 
 
 def policy_on(artifact: PolicyArtifact, problem: Problem, instance: Instance) -> Policy[Any, Any]:

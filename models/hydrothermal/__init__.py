@@ -7,6 +7,7 @@ from models.hydrothermal.examples import EXAMPLES
 from models.hydrothermal.importers import IMPORTERS
 from models.hydrothermal.instance import HydrothermalSystem
 from models.lazy import lazy
+from models.scenarios import OwnScenarios
 
 _ROOM = "models.hydrothermal"
 _MOST_PLANNED = 100_000  # stages planned in a rollout, times the units in each: beyond, plans of a year take minutes
@@ -57,6 +58,7 @@ PROBLEM = Problem(
     draw=lazy(f"{_ROOM}.figures:draw"),
     program=lazy(f"{_ROOM}.program:hydro_program"),
     full_stages=Face(lazy(f"{_ROOM}.full_stages:full_stages"), _plans_are_exact),
+    scenarios=OwnScenarios(lazy(f"{_ROOM}.scenarios:inflow_table"), lazy(f"{_ROOM}.scenarios:inflow_panel")),
     targets=lazy(f"{_ROOM}.targets:hydro_targets"),
     importers=IMPORTERS,
     units={"water": "hm³", "flow": "m³/s", "power": "MW", "energy": "MWh", "cost": "money/stage"},

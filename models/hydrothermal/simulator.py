@@ -152,7 +152,11 @@ class HydroSimulator(Simulator[HydroState, HydroPost, Dispatch, InflowPath]):
         paths = self.inflows.panel()
         if paths is None:
             return None
-        inflow = paths.to(self.storage_initial)
+        return self.on_paths(paths)
+
+    def on_paths(self, inflow: Tensor) -> tuple[HydroState, InflowPath]:
+        """Initial states and noise of paths that are given: inflow of stages 0 … T−1 (path, T, plant) [hm³]."""
+        inflow = inflow.to(self.storage_initial)
         start = self.initial(len(inflow), torch.Generator(inflow.device).manual_seed(0))
         # Nothing asks what follows the last stage.
         later = torch.cat((inflow[:, 1:], torch.zeros_like(inflow[:, :1])), dim=1)

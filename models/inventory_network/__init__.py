@@ -8,6 +8,7 @@ from models.inventory_network.examples import EXAMPLES
 from models.inventory_network.instance import InventoryNetwork
 from models.inventory_network.planner.importers import IMPORTERS
 from models.lazy import lazy
+from models.scenarios import OwnScenarios
 
 _ROOM = "models.inventory_network"
 _MOST_FORECASTS = 20_000_000  # numbers: periods × nodes × stores
@@ -92,6 +93,7 @@ PROBLEM = Problem(
     examples=EXAMPLES,
     draw=lazy(f"{_ROOM}.figures:draw"),
     program=lazy(f"{_ROOM}.program:network_program"),
+    scenarios=OwnScenarios(lazy(f"{_ROOM}.scenarios:demand_table"), lazy(f"{_ROOM}.scenarios:demand_panel")),
     bounds=BOUNDS,
     importers=IMPORTERS,
 )

@@ -7,6 +7,7 @@ from models.lazy import lazy
 from models.lot_sizing.examples import EXAMPLES
 from models.lot_sizing.instance import LotSizing
 from models.lot_sizing.planner.importers import IMPORTERS
+from models.scenarios import OwnScenarios
 
 _ROOM = "models.lot_sizing"
 _POLICIES = f"{_ROOM}.policies"
@@ -49,6 +50,7 @@ PROBLEM = Problem(
     examples=EXAMPLES,
     draw=lazy(f"{_ROOM}.figures:draw"),
     program=lazy(f"{_ROOM}.program:lot_program"),
+    scenarios=OwnScenarios(lazy(f"{_ROOM}.scenarios:demand_table"), lazy(f"{_ROOM}.scenarios:demand_panel")),
     importers=IMPORTERS,
     values=lazy(f"{_POLICIES}.critics:critics"),
     finite=Face(lazy(f"{_ROOM}.exact.table:PlantTable"), lazy(f"{_ROOM}.exact.plant:table_refuses")),

@@ -149,6 +149,26 @@ class EvaluationRow(Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
+class ScenarioSetRow(Base):
+    """The planner's own scenarios; `numbers` are (scenario, stage, place), little-endian doubles through zlib."""
+
+    __tablename__ = "scenario_sets"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(Word)
+    instance_id: Mapped[str] = mapped_column(Id, ForeignKey("instances.id"), index=True)
+    problem: Mapped[str] = mapped_column(Word)
+    scenarios: Mapped[int]
+    stages: Mapped[int]
+    places: Mapped[list[Any]]
+    quantity: Mapped[str] = mapped_column(Word)
+    unit: Mapped[str] = mapped_column(Word)
+    stage_word: Mapped[str] = mapped_column(Word)
+    digest: Mapped[str] = mapped_column(String(71))
+    numbers: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
 class JobRow(Base):
     """A job: what was asked, where it stands, who runs it.
 

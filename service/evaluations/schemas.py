@@ -28,6 +28,9 @@ class EvaluationBody(BaseModel):
         default=[], max_length=50, description="Classical rules of the problem to judge beside them."
     )
     scenarios: int = Field(default=4096, ge=2, le=MAX_SCENARIOS, description="Number of scenarios.")
+    scenario_set_id: str | None = Field(
+        default=None, pattern=ID_PATTERN, description="Scenarios of your own, each counted once, instead of drawn ones."
+    )
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description="Left out, a random one is recorded.")
     time_limit: Duration | None = Field(default=None, description="Wall clock; left out, the server's default.")
 

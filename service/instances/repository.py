@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from service.db.rows import EvaluationRow, InstanceRow, JobInstanceRow, JobRow, PolicyRow
+from service.db.rows import EvaluationRow, InstanceRow, JobInstanceRow, JobRow, PolicyRow, ScenarioSetRow
 
 
 def by_id(session: Session, instance_id: str) -> InstanceRow | None:
@@ -38,6 +38,7 @@ def used_by(session: Session, instance_id: str) -> list[str]:
         "jobs": (JobRow.instance_id, JobInstanceRow.instance_id),
         "policies": (PolicyRow.instance_id,),
         "evaluations": (EvaluationRow.instance_id,),
+        "scenario sets": (ScenarioSetRow.instance_id,),
     }
 
     def refers(column: Any) -> bool:

@@ -91,6 +91,9 @@ class EvaluateJob(_Work):
         default=[], max_length=50, description="Classical rules of the problem to judge beside them."
     )
     scenarios: int = Field(default=4096, ge=2, le=MAX_SCENARIOS, description="Number of scenarios.")
+    scenario_set_id: str | None = Field(
+        default=None, pattern=ID_PATTERN, description="Scenarios of your own, each counted once, instead of drawn ones."
+    )
 
 
 class SolveJob(_Work):

@@ -17,6 +17,7 @@ from service.jobs import lifecycle, repository
 from service.jobs.schemas import MAX_SEED, EvaluateJob, SolveJob, TrainJob, duration_of, seconds_of
 from service.jobs.states import FINISHED, QUEUED
 from service.policies import repository as policies
+from service.scenario_sets import service as scenario_sets
 from service.settings import Settings
 from solvers.core import Solver
 from solvers.registry import solvers
@@ -164,9 +165,22 @@ def _evaluation(session: Session, asked: EvaluateJob, problem: Problem, instance
     config = {
         "policies": list(dict.fromkeys(chosen)),
         "rules": list(dict.fromkeys(asked.rules)),
-        "scenarios": asked.scenarios,
+        **_scenarios(session, asked, problem, instance),
     }
     return {"solver": None, "config": config}
+
+
+def _scenarios(session: Session, asked: EvaluateJob, problem: Problem, instance: Instance) -> dict[str, Any]:
+    """How many scenarios to judge on, and which if they are the planner's own."""
+    if asked.scenario_set_id is None:
+        return {"scenarios": asked.scenarios}
+    if "scenarios" in asked.model_fields_set:
+        raise field_error("/scenarios", "The scenario set says how many: leave `scenarios` out.")
+    row = scenario_sets.repository.by_id(session, asked.scenario_set_id)
+    if row is None:
+        raise field_error("/scenario_set_id", f"There is no scenario set {asked.scenario_set_id!r}.")
+    scenario_sets.check_fits(row, problem, instance, "/scenario_set_id")
+    return {"scenarios": row.scenarios, "scenario_set_id": row.id}
 
 
 def default_policy_name(instance: str, solver: str) -> str:

@@ -14,7 +14,7 @@ import torch
 
 from models.core import Instance, Problem
 from models.registry import problem as find_problem
-from service.db.rows import InstanceRow, JobRow
+from service.db.rows import InstanceRow, JobRow, ScenarioSetRow
 from service.db.session import Database
 from service.jobs import checkpoint, lifecycle, outcomes
 from service.jobs import repository as jobs
@@ -22,6 +22,7 @@ from service.jobs.helpers import Helpers
 from service.jobs.reporting import Reporter
 from service.jobs.repository import Lease
 from service.policies import repository as policies
+from service.scenario_sets import service as scenario_sets
 from service.settings import Settings
 from service.storage import Storage
 from solvers.artifact import ArtifactError, PolicyArtifact
@@ -165,11 +166,27 @@ def _evaluate(task: Task, problem: Problem, instance: Instance) -> outcomes.Outc
             artifacts[label] = PolicyArtifact.load(task.storage.artifacts, row.artifact_digest)
             named[label] = row.id
     scenarios, seconds = config["scenarios"], task.control.seconds_left
+    own = _own_scenarios(task)
+    given = None if own is None else scenario_sets.values_of(own)
     evaluation = run_evaluation(
-        artifacts, config["rules"], problem, instance, scenarios, task.job.seed, _callbacks(task, None), seconds
+        artifacts, config["rules"], problem, instance, scenarios, task.job.seed, _callbacks(task, None), seconds, given
     )
     body = {**evaluation.document, "policy_ids": named}
+    if own is not None:
+        body["scenario_set"] = {"id": own.id, "name": own.name, "digest": own.digest}
     return outcomes.Evaluated(body, evaluation.paths, "time_limit" if task.control.late else "finished")
+
+
+def _own_scenarios(task: Task) -> ScenarioSetRow | None:
+    """The scenario set the job names, if it names one."""
+    set_id = task.job.config.get("scenario_set_id")
+    if set_id is None:
+        return None
+    with task.database.read() as session:
+        row = scenario_sets.repository.by_id(session, set_id, with_numbers=True)
+    if row is None:
+        raise ArtifactError(f"scenario set {set_id} has been deleted")
+    return row
 
 
 def _solve(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcome:

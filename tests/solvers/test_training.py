@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from models.core import NetworkSize
 from models.registry import problem
 from solvers.core import Callbacks, TrainRequest, TrainResult
+from solvers.evaluation import Sample, ScenarioChunk, roll_out
 from solvers.hdpo import HDPOConfig
 from solvers.registry import solver
 from solvers.training import TrainingOutcome, run_evaluation, run_training
@@ -110,3 +112,26 @@ class TestEvaluation:
         assert found.document["scenarios"] == 300
         assert set(found.paths) == {"mine:1", "base_stock"}
         assert len(found.paths["mine:1"]["on_hand"]["mean"]) == instance.num_stages
+
+
+class TestOwnScenarios:
+    """An evaluation on scenarios that are written down, each counted once."""
+
+    def test_costs_are_those_of_the_scenarios_and_only_perfect_information_bounds_them(self):
+        instance = INVENTORY.parse(EXAMPLES["one-store-backlogged"]())
+        done = outcome(Callbacks(), seconds=8.0)
+        simulator = INVENTORY.simulator(instance)
+        drawn = simulator.sample(6, torch.Generator().manual_seed(5))
+        given = drawn.demand.numpy().astype("float64")
+        found = run_evaluation(
+            {"mine": done.artifact}, ["base_stock"], INVENTORY, instance, 6, 3, Callbacks(), 20.0, given
+        )
+        state = simulator.initial(6, torch.Generator())
+        sample = Sample()
+        roll_out(simulator, done.artifact.restore()[2], ScenarioChunk(state, drawn), sample)
+        document = found.document
+        assert document["scenarios"] == 6
+        assert document["policies"][0]["mean_cost"] == pytest.approx(sample.total.mean(), rel=1e-5)
+        assert [bound["kind"] for bound in document["bounds"]] == ["perfect_information"]
+        assert document["bounds"][0]["scenarios"] == 6
+        assert document["bounds"][0]["value"] < min(entry["mean_cost"] for entry in document["policies"])

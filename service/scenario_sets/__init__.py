@@ -1,0 +1,1 @@
+"""Scenario sets: the planner's own demand or inflow scenarios."""
