@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from service.acceptance.endpoints import router as acceptance
 from service.dashboard.endpoints import router as dashboard
 from service.decisions.endpoints import recommend_router
 from service.decisions.endpoints import router as recommendations
@@ -30,7 +31,18 @@ from service.workers.endpoints import router as workers
 
 def include_routers(app: FastAPI, settings: Settings) -> None:
     """Include every room's router under the body limit of its kind."""
-    rooms = (problems, solvers, instances, jobs, policies, aliases, recommendations, evaluations, scenario_sets)
+    rooms = (
+        problems,
+        solvers,
+        instances,
+        jobs,
+        policies,
+        aliases,
+        acceptance,
+        recommendations,
+        evaluations,
+        scenario_sets,
+    )
     for router in (*rooms, scenario_schema, keys, workers, status, health, pages, dashboard):
         app.include_router(router, max_body_size=settings.max_body_bytes)
     app.include_router(inference_health, max_body_size=settings.max_body_bytes)

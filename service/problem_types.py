@@ -38,6 +38,12 @@ _ALL = (
         "Solver does not serve the instance",
         "The algorithm needs something the problem or the instance does not have; `reasons` says what.",
     ),
+    Kind(
+        "acceptance-test-failed",
+        409,
+        "Acceptance test not passed",
+        "The version has not passed every test that guards the alias; `tests` says which, and what each found.",
+    ),
     Kind("job-not-finished", 409, "Job not finished", "The job has no result yet; ask again after `Retry-After`."),
     Kind("job-finished", 409, "Job finished", "The job has ended already and cannot be changed."),
     Kind("job-failed", 409, "Job gave no result", "The job ended without a result; its `error` says why."),

@@ -169,6 +169,46 @@ class ScenarioSetRow(Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
+class AcceptanceTestRow(Base):
+    """What versions of a policy's name have to show; never changed once made."""
+
+    __tablename__ = "acceptance_tests"
+    __table_args__ = (UniqueConstraint("policy_name", "name"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    policy_name: Mapped[str] = mapped_column(Word)
+    name: Mapped[str] = mapped_column(Word)
+    instance_id: Mapped[str] = mapped_column(Id, ForeignKey("instances.id"), index=True)
+    scenario_set_id: Mapped[str | None] = mapped_column(Id, ForeignKey("scenario_sets.id"), index=True)
+    scenarios: Mapped[int]
+    seed: Mapped[int]
+    policies: Mapped[list[Any]]
+    rules: Mapped[list[Any]]
+    largest_cost_increase: Mapped[float]
+    least_service: Mapped[dict[str, Any]]
+    guards: Mapped[list[Any]]
+    time_limit_seconds: Mapped[float]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    created_by: Mapped[str] = mapped_column(String(100))
+
+
+class AcceptanceVerdictRow(Base):
+    """What one version showed in one run of an acceptance test."""
+
+    __tablename__ = "acceptance_verdicts"
+    __table_args__ = (Index(None, "test_id", "policy_id"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    test_id: Mapped[str] = mapped_column(Id, ForeignKey("acceptance_tests.id", ondelete="CASCADE"))
+    policy_id: Mapped[str] = mapped_column(Id, ForeignKey("policies.id", ondelete="CASCADE"), index=True)
+    job_id: Mapped[str] = mapped_column(Id)
+    evaluation_id: Mapped[str | None] = mapped_column(Id, ForeignKey("evaluations.id", ondelete="SET NULL"))
+    passed: Mapped[bool]
+    checks: Mapped[list[Any]]
+    scenarios: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
 class JobRow(Base):
     """A job: what was asked, where it stands, who runs it.
 

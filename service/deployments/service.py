@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from service.acceptance import service as acceptance
 from service.db.rows import AliasRow, PolicyRow, utcnow
 from service.deployments import repository
 from service.deployments.schemas import AliasBody, AliasView, Deployed
@@ -33,7 +34,7 @@ def put(
     """Let an alias name a version; the alias, and whether it is new.
 
     ApiError 404 for an unknown name, 412 if the alias is not in the state the caller has seen, 422 for a version that
-    does not exist.
+    does not exist, 409 for one that has not passed the acceptance tests that guard the alias.
     """
     require_name(session, name)
     row = repository.get(session, name, alias, lock=True)
@@ -41,6 +42,8 @@ def put(
     policy = repository.version(session, name, body.version)
     if policy is None:
         raise field_error("/version", f"{name!r} has no version {body.version}.")
+    if row is None or row.policy_id != policy.id:
+        acceptance.require_passed(session, name, alias, policy)
     changes = {"policy_id": policy.id, "note": body.note, "updated_by": owner}
     is_new = row is None
     row = _insert(session, name, alias, precondition, changes) if row is None else _update(session, row, changes)

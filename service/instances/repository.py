@@ -7,7 +7,15 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from service.db.rows import EvaluationRow, InstanceRow, JobInstanceRow, JobRow, PolicyRow, ScenarioSetRow
+from service.db.rows import (
+    AcceptanceTestRow,
+    EvaluationRow,
+    InstanceRow,
+    JobInstanceRow,
+    JobRow,
+    PolicyRow,
+    ScenarioSetRow,
+)
 
 
 def by_id(session: Session, instance_id: str) -> InstanceRow | None:
@@ -39,6 +47,7 @@ def used_by(session: Session, instance_id: str) -> list[str]:
         "policies": (PolicyRow.instance_id,),
         "evaluations": (EvaluationRow.instance_id,),
         "scenario sets": (ScenarioSetRow.instance_id,),
+        "acceptance tests": (AcceptanceTestRow.instance_id,),
     }
 
     def refers(column: Any) -> bool:

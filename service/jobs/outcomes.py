@@ -12,7 +12,9 @@ from typing import Any, Protocol
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from service.db.rows import EvaluationRow, InstanceRow, JobRow, PolicyRow
+from service.acceptance import judging
+from service.acceptance import repository as acceptance
+from service.db.rows import AcceptanceVerdictRow, EvaluationRow, InstanceRow, JobRow, PolicyRow
 from service.db.session import Database
 from service.ids import new_id
 from service.jobs import lifecycle, repository
@@ -90,6 +92,47 @@ class Evaluated:
         row = EvaluationRow(id=new_id("evl"), job_id=job.id, instance_id=instance.id, body=self.body, paths=self.paths)
         repository.add_evaluation(session, row)
         return {"evaluation_id": row.id, "result": self.body, "stopped_by": self.stopped_by}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A version tried by an acceptance test: the evaluation, or why there is none."""
+
+    evaluated: Evaluated | None
+    broken: str  # the constraint that a decision broke, where that ended the run
+    is_complete: bool  # cancelled half-way, a run gives no verdict
+
+    def rows(self, session: Session, job: JobRow, instance: InstanceRow) -> dict[str, Any]:
+        """An evaluation, and the verdict if test and version are still there."""
+        columns: dict[str, Any] = {"stopped_by": "finished", "result": {}}
+        if self.evaluated is not None:
+            columns = self.evaluated.rows(session, job, instance)
+        if self.is_complete:
+            columns["result"] = {"verdict": self._verdict(session, job, columns.get("evaluation_id"))}
+        return columns
+
+    def _verdict(self, session: Session, job: JobRow, evaluation_id: str | None) -> dict[str, Any] | None:
+        test = acceptance.by_id(session, job.config["acceptance_test_id"])
+        policy = session.get(PolicyRow, job.config["policies"][0])
+        if test is None or policy is None:
+            return None
+        if self.evaluated is None:
+            checks, scenarios = judging.infeasible(self.broken), 0
+        else:
+            checks = judging.checks(test, self.evaluated.body, job.config["rivals"])
+            scenarios = self.evaluated.body["scenarios"]
+        row = AcceptanceVerdictRow(
+            id=new_id("vdt"),
+            test_id=test.id,
+            policy_id=policy.id,
+            job_id=job.id,
+            evaluation_id=evaluation_id,
+            passed=all(check["passed"] for check in checks),
+            checks=checks,
+            scenarios=scenarios,
+        )
+        acceptance.add(session, row)
+        return {"test_id": test.id, "version": policy.version, "passed": row.passed, "checks": checks}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from service.jobs import lifecycle, repository
 from service.jobs.schemas import MAX_SEED, EvaluateJob, SolveJob, TrainJob, duration_of, seconds_of
 from service.jobs.states import FINISHED, QUEUED
 from service.policies import repository as policies
+from service.scenario_sets import repository as stored_scenarios
 from service.scenario_sets import service as scenario_sets
 from service.settings import Settings
 from solvers.core import Solver
@@ -33,27 +34,38 @@ def submit(
     ApiError 422 names the field at fault; 409 says why the solver does not serve the instance; 429 when the queue is
     full. The caller rings with `bell.ring_after_commit`.
     """
-    _check_room(session, settings)
     row, problem, instance = _instance(session, asked.instance_id)
     if isinstance(asked, EvaluateJob):
         details = _evaluation(session, asked, problem, instance)
     else:
         details = _algorithm(session, asked, row, problem, instance)
-    job = JobRow(
-        id=new_id("job"),
+    return enqueue(
+        session,
+        settings,
         kind=asked.kind,
-        state=QUEUED,
         instance_id=row.id,
         seed=asked.seed if asked.seed is not None else secrets.randbelow(MAX_SEED + 1),
         request=asked.model_dump(mode="json", exclude_unset=True),
-        time_limit_seconds=_time_limit(settings, asked.time_limit),
-        max_attempts=settings.max_attempts,
+        time_limit_seconds=time_limit(settings, asked.time_limit),
         key_id=key_id,
         **details,
     )
+
+
+def enqueue(session: Session, settings: Settings, **columns: Any) -> JobRow:
+    """Queue a job that has been checked, with its bell; ApiError 429 when the queue is full."""
+    _check_room(session, settings)
+    job = JobRow(id=new_id("job"), state=QUEUED, max_attempts=settings.max_attempts, **columns)
     repository.add(session, job)
     repository.add_instances(session, job)
     return job
+
+
+def judged_on(session: Session, asked: EvaluateJob) -> tuple[Problem, dict[str, Any]]:
+    """The problem of an evaluation and its configuration, everything checked; ApiError 422 names the field."""
+    _, problem, instance = _instance(session, asked.instance_id)
+    config: dict[str, Any] = _evaluation(session, asked, problem, instance)["config"]
+    return problem, config
 
 
 def _check_room(session: Session, settings: Settings) -> None:
@@ -72,7 +84,8 @@ def _instance(session: Session, instance_id: str, where: str = "/instance_id") -
     return row, problem, problem.parse(row.body)
 
 
-def _time_limit(settings: Settings, asked: str | None) -> float:
+def time_limit(settings: Settings, asked: str | None) -> float:
+    """A job's time limit [s], as asked or the default; ApiError 422 if it is longer than jobs may take here."""
     if asked is None:
         return min(settings.default_time_limit, settings.max_time_limit)
     seconds = seconds_of(asked)
@@ -176,7 +189,7 @@ def _scenarios(session: Session, asked: EvaluateJob, problem: Problem, instance:
         return {"scenarios": asked.scenarios}
     if "scenarios" in asked.model_fields_set:
         raise field_error("/scenarios", "The scenario set says how many: leave `scenarios` out.")
-    row = scenario_sets.repository.by_id(session, asked.scenario_set_id)
+    row = stored_scenarios.by_id(session, asked.scenario_set_id)
     if row is None:
         raise field_error("/scenario_set_id", f"There is no scenario set {asked.scenario_set_id!r}.")
     scenario_sets.check_fits(row, problem, instance, "/scenario_set_id")
@@ -228,22 +241,11 @@ def retry(session: Session, settings: Settings, job_id: str, key_id: str | None)
         raise _unfinished(old)
     if old.state == "succeeded":
         raise ApiError("job-finished", "The job succeeded; submit a new one to train again.")
-    _check_room(session, settings)
     for instance_id in (old.instance_id, *old.also_instance_ids):
         _instance(session, instance_id)
     copied = ("kind", "instance_id", "solver", "config", "seed", "request", "time_limit_seconds", "policy_name")
-    job = JobRow(
-        id=new_id("job"),
-        state=QUEUED,
-        retry_of=old.id,
-        warm_start=old.warm_start,
-        max_attempts=settings.max_attempts,
-        key_id=key_id,
-        **{name: getattr(old, name) for name in copied},
-    )
-    repository.add(session, job)
-    repository.add_instances(session, job)
-    return job
+    again = {name: getattr(old, name) for name in (*copied, "warm_start")}
+    return enqueue(session, settings, retry_of=old.id, key_id=key_id, **again)
 
 
 def remove(session: Session, job_id: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from service.jobs.helpers import Helpers
 from service.jobs.reporting import Reporter
 from service.jobs.repository import Lease
 from service.policies import repository as policies
+from service.scenario_sets import repository as stored_scenarios
 from service.scenario_sets import service as scenario_sets
 from service.settings import Settings
 from service.storage import Storage
@@ -101,7 +102,7 @@ def work(task: Task) -> None:
         lifecycle.enter(session, task.lease, "running", after="starting")
     problem = find_problem(task.instance.problem)
     instance = problem.parse(task.instance.body)
-    outcome = {"train": _train, "evaluate": _evaluate, "solve": _solve}[task.job.kind](task, problem, instance)
+    outcome = _WORK[task.job.kind](task, problem, instance)
     if task.control.released and task.control.told:
         raise Released  # it stopped half-way: what it returned is not what was asked for
     task.reporter.close()
@@ -151,7 +152,7 @@ def _stopped_by(task: Task, training: Mapping[str, Any]) -> str:
     return "time_limit" if said == "request" and not task.control.cancelled else said
 
 
-def _evaluate(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcome:
+def _evaluate(task: Task, problem: Problem, instance: Instance) -> outcomes.Evaluated:
     from solvers.training import run_evaluation
 
     config = task.job.config
@@ -177,13 +178,24 @@ def _evaluate(task: Task, problem: Problem, instance: Instance) -> outcomes.Outc
     return outcomes.Evaluated(body, evaluation.paths, "time_limit" if task.control.late else "finished")
 
 
+def _accept(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcome:
+    """An evaluation that ends in a verdict; a decision that breaks a constraint is one, not a failure of the job."""
+    from solvers.evaluation import InfeasibleDecision
+
+    try:
+        evaluated, broken = _evaluate(task, problem, instance), ""
+    except InfeasibleDecision as error:
+        evaluated, broken = None, str(error)
+    return outcomes.Judged(evaluated, broken, is_complete=not task.control.cancelled)
+
+
 def _own_scenarios(task: Task) -> ScenarioSetRow | None:
     """The scenario set the job names, if it names one."""
     set_id = task.job.config.get("scenario_set_id")
     if set_id is None:
         return None
     with task.database.read() as session:
-        row = scenario_sets.repository.by_id(session, set_id, with_numbers=True)
+        row = stored_scenarios.by_id(session, set_id, with_numbers=True)
     if row is None:
         raise ArtifactError(f"scenario set {set_id} has been deleted")
     return row
@@ -196,6 +208,14 @@ def _solve(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcome
     config = solver.config.model_validate(task.job.config)
     solved = solver.solve(problem, instance, config, task.job.seed, _callbacks(task, None))
     return outcomes.Solved(solved.status, solved.document)
+
+
+_WORK: Mapping[str, Callable[[Task, Problem, Instance], outcomes.Outcome]] = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "accept": _accept,
+    "solve": _solve,
+}
 
 
 def device(settings: Settings) -> str:

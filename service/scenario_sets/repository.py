@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, exists, select
 from sqlalchemy.orm import Session, defer
 
-from service.db.rows import JobRow, ScenarioSetRow
+from service.db.rows import AcceptanceTestRow, JobRow, ScenarioSetRow
 
 
 def by_id(session: Session, set_id: str, with_numbers: bool = False) -> ScenarioSetRow | None:
@@ -29,5 +29,5 @@ def matching(instance_id: str | None, problem: str | None, name: str | None) -> 
 def used_by(session: Session, set_id: str) -> list[str]:
     """What kinds of record need the scenario set."""
     unfinished = JobRow.finished_at.is_(None) & (JobRow.config["scenario_set_id"].as_string() == set_id)
-    kinds = {"an unfinished job": unfinished}
+    kinds = {"acceptance tests": AcceptanceTestRow.scenario_set_id == set_id, "an unfinished job": unfinished}
     return [kind for kind, condition in kinds.items() if session.scalar(select(exists().where(condition)))]

@@ -105,7 +105,7 @@ class TestMaking:
             ({"instance_id": 5}, "/instance_id"),
             ({"name": "No Name"}, "/name"),
             ({"scenarios": []}, "/scenarios"),
-            ({"scenarios": [{}, {}]}, "/scenarios/0/store"),
+            ({"scenarios": [{}, {}]}, "/scenarios/0/{place}"),
             ({"surprise": 1}, "/surprise"),
         ],
     )
@@ -114,7 +114,8 @@ class TestMaking:
     ) -> None:
         answer = caller.post("/v1/scenario-sets", json={**body, **change})
         assert answer.status_code == 422
-        assert pointer in [error["pointer"] for error in answer.json()["errors"]]
+        place = next(iter(body["scenarios"][0]))
+        assert pointer.format(place=place) in [error["pointer"] for error in answer.json()["errors"]]
 
     def test_each_wrong_form_is_named(self, caller: httpx.Client, shape: dict[str, Any], body: dict[str, Any]) -> None:
         form, text = {"instance_id": body["instance_id"]}, as_csv(shape, body)

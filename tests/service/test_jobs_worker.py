@@ -13,16 +13,19 @@ import pytest
 import torch
 from sqlalchemy import select
 
+from service.acceptance import service as acceptance
+from service.acceptance.schemas import AcceptanceTestBody
 from service.db.migrate import upgrade
 from service.db.rows import EvaluationRow, PolicyRow, WorkerRow
 from service.db.session import Database
 from service.jobs.child import error_document
+from service.scenario_sets import service as scenario_sets
 from service.settings import Settings
 from service.storage import Storage
 from solvers import registry
 from solvers.artifact import ArtifactError, PolicyArtifact
 from solvers.core import Diverged, InnerSolveError, WeightsDoNotFit
-from tests.service.api_server import example_document
+from tests.service.api_server import add_policy, example_document
 from tests.service.lab import LAB, LAB_PROGRAM, SECRET
 from tests.service.workers import Desk, Worker, eventually
 
@@ -83,6 +86,44 @@ def test_the_worker_tells_of_itself(desk: Desk) -> None:
 
     row = eventually(look, tell=lambda: "nobody told")
     assert (row.queue, row.concurrency) == (desk.settings.queue, 3)
+
+
+def test_an_acceptance_test_gives_its_verdict(desk: Desk) -> None:
+    """Two untrained versions of the same weights, and a rule that is better than both."""
+    ids = [add_policy(desk, small_document(), "tried", version) for version in (1, 2)]  # type: ignore[arg-type]
+    body = {"name": "gate", "instance_id": desk.instance(small_document()), "scenarios": 64, "seed": 3}
+    body |= {"policies": ["tried:1"], "rules": ["base_stock"], "guards": ["production"]}
+    with desk.database.write() as session:
+        test = acceptance.create(session, desk.settings, "tried", AcceptanceTestBody.model_validate(body), "local")
+        job = acceptance.run(session, desk.settings, "tried", test.id, 2, None)
+    done = desk.finished(job.id)
+    assert done.state == "succeeded", desk.tell(job.id)
+    with desk.database.read() as session:
+        (view,) = acceptance.views(session, [test])
+    (verdict,) = view.verdicts
+    assert (verdict.version, verdict.policy_id, verdict.scenarios) == (2, ids[1], 64)
+    assert verdict.evaluation_id == done.evaluation_id
+    checks = {(check.rule, check.subject): check for check in verdict.checks}
+    assert checks["feasible", None].passed
+    assert checks["cost", "base_stock"].passed is verdict.passed is False
+    assert done.result is not None
+    assert done.result["verdict"]["passed"] is False
+
+
+def test_an_evaluation_on_a_scenario_set_counts_each_once(desk: Desk) -> None:
+    policy_id = add_policy(desk, small_document(), "judged")  # type: ignore[arg-type]
+    scenarios = [{"store": [level] * 8} for level in (3.0, 5.0, 7.0)]
+    document = {"instance_id": desk.instance(small_document()), "scenarios": scenarios}
+    with desk.database.write() as session:
+        row = scenario_sets.read_document(session, document)
+        session.add(row)
+    asked = {"kind": "evaluate", "instance_id": document["instance_id"], "policies": [policy_id]}
+    done = desk.finished(desk.submit(**asked, scenario_set_id=row.id))
+    assert done.state == "succeeded", desk.tell(done.id)
+    with desk.database.read() as session:
+        body = session.get_one(EvaluationRow, done.evaluation_id).body
+    assert (body["scenarios"], body["scenario_set"]["id"]) == (3, row.id)
+    assert [bound["kind"] for bound in body["bounds"]] == ["perfect_information"]
 
 
 @pytest.fixture(scope="module")

@@ -111,6 +111,8 @@ class TestExamples:
         instance_id = client.post("/v1/instances", json=example_document()).json()["id"]
         asked = client.post(f"/v1/policies/{policy_id}/recommend", json={"state": today}).json()
         known = {"ref": policy_id, "recommendation_id": asked["recommendation_id"], "name": "orders", "alias": "tried"}
+        test = {"name": "posted", "instance_id": instance_id, "scenarios": 64}
+        known["test_id"] = client.post("/v1/policies/orders/acceptance-tests", json=test).json()["id"]
         posted = 0
         for path, method, operation in operations(document):
             if not takes_json(operation):
