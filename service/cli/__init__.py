@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from service.cli import admin
+from service.cli.aliases import alias
 from service.cli.cases import cases
 from service.cli.importing import import_
 from service.cli.policies import evaluate, recommend
@@ -46,6 +47,7 @@ app.command("import", rich_help_panel="Work on this machine")(import_)
 app.command(rich_help_panel="Work on this machine")(train)
 app.command(rich_help_panel="Work on this machine")(evaluate)
 app.command(rich_help_panel="Work on this machine")(recommend)
+app.add_typer(alias, name="alias", rich_help_panel="Operate")
 app.add_typer(admin.db, name="db", rich_help_panel="Operate")
 app.add_typer(admin.keys, name="keys", rich_help_panel="Operate")
 app.command(rich_help_panel="Operate")(admin.gc)

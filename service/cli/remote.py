@@ -37,6 +37,15 @@ def state_of_files(server: str, key: str | None, ref: str, files: Mapping[str, b
     return answer.json()["state"]
 
 
+def asked(
+    server: str, key: str | None, method: str, path: str, headers: Mapping[str, str] | None = None, json: Any = None
+) -> httpx.Response:
+    """The answer to one request; the server's refusals are the command's errors."""
+    sent = {**(headers or {}), **({"Authorization": f"Bearer {key}"} if key else {})}
+    with httpx.Client(base_url=server, headers=sent, timeout=SECONDS) as client:
+        return _sent(client, lambda: client.request(method, path, json=json))
+
+
 def _post(client: httpx.Client, path: str, body: Any) -> httpx.Response:
     return _sent(client, lambda: client.post(path, json=body))
 
