@@ -123,6 +123,10 @@ class ServedPolicy:
             "repaired": _moved(proposed, decision).tolist(),
         }
 
+    def decide(self, state: Any, stage: Tensor) -> Any:
+        """Feasible decisions for states as the view decodes them, in float64."""
+        return self._decide(state, stage)[1]
+
     def _decide(self, state: Any, stage: Tensor) -> tuple[Any, Any, Any]:
         """Proposal, feasible decision and the policy's features of the state; feasibility in float64."""
         with torch.inference_mode():

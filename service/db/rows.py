@@ -324,6 +324,7 @@ class RecommendationRow(Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     outcome: Mapped[dict[str, Any] | None]
     outcome_at: Mapped[datetime | None]
+    replay: Mapped[dict[str, Any] | None]  # what the planner's own decision cost beside it
 
 
 class IdempotencyKeyRow(Base):

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from service.db.rows import RecommendationRow
-from service.decisions import asked, render, repository, service
+from service.decisions import asked, render, replaying, repository, service
 from service.decisions.schemas import (
     RECOMMEND_BODY,
     RECOMMEND_EXAMPLES,
@@ -19,6 +19,7 @@ from service.decisions.schemas import (
     RecommendColumns,
     RecommendMany,
     RecommendOne,
+    ReplayBody,
 )
 from service.deps import (
     Collection,
@@ -30,25 +31,31 @@ from service.deps import (
     TheDatabase,
     ThePage,
     TheSettings,
-    Writing,
     newest_first,
 )
 from service.idempotency import TheOnce
 from service.ids import ID_PATTERN, REF_PATTERN
+from service.jobs.bell import ring_after_commit
+from service.jobs.endpoints import TheBell, accepted
+from service.jobs.schemas import JobView
 from service.negotiation import choose
 from service.policies import service as policies
 from service.requests import StrictRoute
+from service.spreadsheet import CSV, XLSX
 
 recommend_router = APIRouter(prefix="/v1/policies", tags=["recommendations"], route_class=StrictRoute)
 router = APIRouter(prefix="/v1/recommendations", tags=["recommendations"], route_class=StrictRoute)
 
+JSON = "application/json"
 _TEXT = {"schema": {"type": "string"}}
+_WORKBOOK = {"schema": {"type": "string", "format": "binary"}}
+_RENDERED = {"text/plain": render.as_text, CSV: render.as_csv, XLSX: render.as_workbook}
 
 
 @recommend_router.post(
     "/{ref}/recommend",
     response_model=RecommendOne | RecommendMany | RecommendColumns,
-    responses={200: {"content": {"text/plain": _TEXT, "text/csv": _TEXT}}, 406: {}},
+    responses={200: {"content": {"text/plain": _TEXT, CSV: _TEXT, XLSX: _WORKBOOK}}, 406: {}},
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -65,7 +72,7 @@ def recommend(
     once: TheOnce,
     caller: MayPlan,
 ) -> Response:
-    """Recommended decisions for one state or many: JSON, an aligned table (text/plain) or a spreadsheet (text/csv)."""
+    """Recommended decisions for one state or many: JSON, an aligned table, CSV or an Excel workbook."""
     replayed = once.replay(caller.owner)
     if replayed is not None:
         return replayed
@@ -89,9 +96,7 @@ def recommend(
 
 
 def _rendered(found: service.Recommendation, view: Any, media_type: str) -> bytes:
-    if media_type == "text/csv":
-        return render.as_csv(found.answer, view)
-    return render.as_text(found.answer, view) if media_type == "text/plain" else found.encoded
+    return found.encoded if media_type == JSON else _RENDERED[media_type](found.answer, view)
 
 
 def _measure(request: Request, found: service.Recommendation) -> None:
@@ -121,15 +126,58 @@ def list_recommendations(
     return {"items": service.summaries(session, rows), "next_cursor": cursor}
 
 
-@router.get("/{recommendation_id}", response_model=RecommendationView)
-def get_recommendation(recommendation_id: RecommendationId, session: Reading, caller: MayRead) -> Response:
-    """One recommendation: what was asked, what was answered, what the planner did."""
-    return Response(service.full(session, service.get(session, recommendation_id)), media_type="application/json")
+@router.get(
+    "/{recommendation_id}",
+    response_model=RecommendationView,
+    responses={200: {"content": {CSV: _TEXT, XLSX: _WORKBOOK}}, 406: {}},
+)
+def get_recommendation(
+    recommendation_id: RecommendationId, request: Request, database: TheDatabase, caller: MayRead
+) -> Response:
+    """One recommendation: what was asked, what was answered, what the planner did; its decision also as a file."""
+    with database.read() as session:
+        row = service.get(session, recommendation_id)
+        answer = service.answer_of(row)
+        media_type = choose(request, render.COLUMN_FORMS if "decisions" in answer else render.KEPT_FORMS)
+        if media_type == JSON:
+            return Response(service.full(session, row), media_type=media_type)
+        key = policies.get_key(session, row.policy_id)
+    view = request.app.state.served.get(key.id, key.artifact_digest).view
+    return Response(_RENDERED[media_type](answer, view), media_type=media_type)
 
 
 @router.put("/{recommendation_id}/outcome", response_model=RecommendationSummary)
 def put_outcome(
-    recommendation_id: RecommendationId, body: OutcomeBody, session: Writing, caller: MayPlan
+    recommendation_id: RecommendationId, body: OutcomeBody, request: Request, database: TheDatabase, caller: MayPlan
 ) -> dict[str, Any]:
     """Say what the planner did: accepted, overridden (with their own numbers) or rejected."""
-    return service.summary(session, service.record_outcome(session, recommendation_id, body, caller.owner))
+    if body.outcome == "overridden":
+        with database.read() as session:
+            found = replaying.situation(session, recommendation_id)
+        replaying.check_decision(request.app.state.served.get(found.policy_id, found.digest), found, body.decision)
+    with database.write() as session:
+        return service.summary(session, service.record_outcome(session, recommendation_id, body, caller.owner))
+
+
+@router.post("/{recommendation_id}/replay", status_code=202, response_model=JobView)
+def replay(
+    recommendation_id: RecommendationId,
+    body: ReplayBody,
+    request: Request,
+    settings: TheSettings,
+    database: TheDatabase,
+    once: TheOnce,
+    caller: MayPlan,
+    bell: TheBell,
+) -> Response:
+    """Play the planner's own decision and the recommended one: a job of kind `replay`, kept with the recommendation."""
+    with database.read() as session:
+        found = replaying.situation(session, recommendation_id)
+    served = request.app.state.served.get(found.policy_id, found.digest)
+
+    def make(session: Session) -> Response:
+        job = replaying.submit(session, settings, served, recommendation_id, body, caller.key_id)
+        ring_after_commit(session, database, bell, job.id)
+        return accepted(job)
+
+    return once.answer(caller.owner, make)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from models.view import Column, View
+from service import spreadsheet
+from service.spreadsheet import CSV, XLSX, Sheet, plain
 
-FORMS = ("application/json", "text/plain", "text/csv")
+FORMS = ("application/json", "text/plain", CSV, XLSX)
+KEPT_FORMS = ("application/json", CSV, XLSX)  # of a recommendation that is looked up again
 COLUMN_FORMS = ("application/json",)  # arrays are for programs; a list of states makes a table
 
 
@@ -21,18 +22,35 @@ def as_json(answer: Mapping[str, Any]) -> bytes:
 
 def as_csv(answer: Mapping[str, Any], view: View) -> bytes:
     """A line per decision line; with many states, the first column is the state's number from 0."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
+    return spreadsheet.as_csv(_sheet(answer, view))
+
+
+def as_workbook(answer: Mapping[str, Any], view: View) -> bytes:
+    """The same table in a workbook, with what there is to say about it and where it comes from beside it."""
+    policy = answer["policy"]
+    about = [
+        ["recommendation", answer["recommendation_id"]],
+        ["policy", f"{policy['name']}:{policy['version']}"],
+        ["policy id", policy["id"]],
+        ["digest", policy["digest"]],
+    ]
+    sheets = [_sheet(answer, view), Sheet("remarks", ["remark"], [[line] for line in _remarks(answer)])]
+    return spreadsheet.as_workbook([*sheets, Sheet("about", ["what", "value"], about)])
+
+
+def _sheet(answer: Mapping[str, Any], view: View) -> Sheet:
     columns, rows = _table(answer, view)
-    writer.writerow([f"{column.title} [{column.unit}]" if column.unit else column.title for column in columns])
-    writer.writerows([_plain(row.get(column.key)) for column in columns] for row in rows)
-    return text.getvalue().encode()
+    return Sheet("decision", _heads(columns), [[row.get(column.key) for column in columns] for row in rows])
+
+
+def _heads(columns: Sequence[Column]) -> list[str]:
+    return [f"{column.title} [{column.unit}]" if column.unit else column.title for column in columns]
 
 
 def as_text(answer: Mapping[str, Any], view: View) -> bytes:
     """An aligned table, then what there is to say about it."""
     columns, rows = _table(answer, view)
-    heads = [f"{column.title} [{column.unit}]" if column.unit else column.title for column in columns]
+    heads = _heads(columns)
     cells = [[_rounded(row.get(column.key)) for column in columns] for row in rows]
     widths = [max(map(len, line)) for line in zip(heads, *cells, strict=True)]
     numbers = [any(isinstance(row.get(column.key), int | float) for row in rows) for column in columns]
@@ -73,10 +91,4 @@ def _aligned(cells: Sequence[str], widths: Sequence[int], numbers: Sequence[bool
 
 
 def _rounded(value: object) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else _plain(value)
-
-
-def _plain(value: object) -> str:
-    if value is None:
-        return ""
-    return json.dumps(value) if isinstance(value, bool | dict | list) else str(value)
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else plain(value)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.figures import FigureView
+from service.jobs.schemas import MAX_SCENARIOS, MAX_SEED, Duration
 
 RECOMMEND_BODY: dict[str, Any] = {
     "type": "object",
@@ -115,7 +116,7 @@ class RecommendColumns(_Answer):
 
 OUTCOME_EXAMPLES: list[Any] = [
     {"outcome": "accepted"},
-    {"outcome": "overridden", "decision": {"note": "half of what was recommended"}, "note": "Supplier on holiday."},
+    {"outcome": "rejected", "note": "Supplier on holiday."},
 ]
 
 
@@ -126,7 +127,9 @@ class OutcomeBody(BaseModel):
 
     outcome: Literal["accepted", "overridden", "rejected"]
     decision: dict[str, Any] | None = Field(
-        default=None, description="The planner's own numbers, laid out as the decision was; needed for `overridden`."
+        default=None,
+        description="The planner's own numbers, laid out as the decision was; needed for `overridden`. A decision for "
+        "one state is checked: 422 names each number the rules do not allow in that state.",
     )
     note: str | None = Field(default=None, max_length=4000, description="Why, in the planner's words.")
 
@@ -147,6 +150,48 @@ class Outcome(BaseModel):
     at: datetime
 
 
+REPLAY_EXAMPLES: list[Any] = [{"scenarios": 512, "seed": 7}]
+
+
+class ReplayBody(BaseModel):
+    """On how many scenarios to play both decisions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": REPLAY_EXAMPLES})
+
+    scenarios: int = Field(default=1024, ge=2, le=MAX_SCENARIOS, description="Number of scenarios.")
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description="Left out, a random one is recorded.")
+    time_limit: Duration | None = Field(default=None, description="Wall clock; left out, the server's default.")
+
+
+class PlayedCost(BaseModel):
+    """What a decision and what followed it cost, per scenario [money]."""
+
+    mean_cost: float
+    standard_error: float
+    ci95: list[float]
+
+
+class Difference(BaseModel):
+    """What the planner's decision costs more than the recommended one on the same scenarios [money]."""
+
+    mean: float = Field(description="The regret; negative where the planner did better.")
+    ci95: list[float]
+    wins: float = Field(description="Share of scenarios in which the recommended decision is cheaper.")
+
+
+class Replay(BaseModel):
+    """Both decisions played from that state on common random numbers, the policy deciding afterwards."""
+
+    job_id: str
+    scenarios: int
+    seed: int
+    from_stage: int
+    to_stage: int = Field(description="The first stage that is not played.")
+    recommended: PlayedCost
+    own: PlayedCost
+    difference: Difference
+
+
 class Answerer(BaseModel):
     """The policy version that answered, in a list."""
 
@@ -165,6 +210,7 @@ class RecommendationSummary(BaseModel):
     states: int = Field(description="Number of states decided for.")
     created_at: datetime
     outcome: Outcome | None
+    replay: Replay | None = Field(description="What the planner's own decision cost beside it, once that was replayed.")
 
 
 class RecommendationView(RecommendationSummary):

@@ -114,6 +114,18 @@ def documents(row: RecommendationRow) -> tuple[bytes, bytes]:
     return zlib.decompress(row.archive[8 : 8 + size]), zlib.decompress(row.archive[8 + size :])
 
 
+def request_of(row: RecommendationRow) -> dict[str, Any]:
+    """The request of a recommendation as a document."""
+    request: dict[str, Any] = row.request if row.archive is None else json.loads(documents(row)[0])
+    return request
+
+
+def answer_of(row: RecommendationRow) -> dict[str, Any]:
+    """The answer of a recommendation as a document."""
+    answer: dict[str, Any] = row.response if row.archive is None else json.loads(documents(row)[1])
+    return answer
+
+
 def get(session: Session, recommendation_id: str, lock: bool = False) -> RecommendationRow:
     """The recommendation; ApiError 404."""
     row = repository.by_id(session, recommendation_id, lock)
@@ -129,6 +141,7 @@ def record_outcome(session: Session, recommendation_id: str, body: OutcomeBody, 
         raise field_error("/decision", "An accepted recommendation keeps its own numbers; leave `decision` out.")
     row.outcome = {**body.model_dump(), "by": owner}
     row.outcome_at = utcnow()
+    row.replay = None  # it was of another decision
     session.flush()
     return row
 
@@ -153,6 +166,7 @@ def _summary(row: RecommendationRow, policy: dict[str, Any]) -> dict[str, Any]:
         "states": row.states,
         "created_at": row.created_at,
         "outcome": outcome,
+        "replay": row.replay,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
@@ -20,7 +20,7 @@ from service.deps import (
     TheSettings,
     newest_first,
 )
-from service.evaluations import repository, service
+from service.evaluations import repository, service, tables
 from service.evaluations.schemas import EvaluationBody, EvaluationSummary, EvaluationView, PathsView
 from service.idempotency import TheOnce
 from service.ids import ID_PATTERN
@@ -28,7 +28,9 @@ from service.jobs.bell import ring_after_commit
 from service.jobs.endpoints import TheBell, accepted
 from service.jobs.schemas import JobView
 from service.jobs.service import submit
+from service.negotiation import choose
 from service.requests import StrictRoute
+from service.spreadsheet import CSV, XLSX, as_csv, as_workbook
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=StrictRoute)
 
@@ -64,10 +66,24 @@ def list_evaluations(
     return {"items": [service.summary(row) for row in rows], "next_cursor": cursor}
 
 
-@router.get("/{evaluation_id}", response_model=EvaluationView)
-def get_evaluation(evaluation_id: EvaluationId, session: Reading, caller: MayRead) -> dict[str, Any]:
-    """One evaluation."""
+@router.get(
+    "/{evaluation_id}",
+    response_model=EvaluationView,
+    responses={
+        200: {
+            "content": {CSV: {"schema": {"type": "string"}}, XLSX: {"schema": {"type": "string", "format": "binary"}}}
+        },
+        406: {},
+    },
+)
+def get_evaluation(evaluation_id: EvaluationId, request: Request, session: Reading, caller: MayRead) -> Any:
+    """One evaluation: as JSON, its table of policies as CSV, or all its tables as an Excel workbook."""
+    media_type = choose(request, ("application/json", CSV, XLSX))
     row = service.get(session, evaluation_id)
+    if media_type == CSV:
+        return Response(as_csv(tables.policies(row.body)), media_type=CSV)
+    if media_type == XLSX:
+        return Response(as_workbook(tables.everything(row.body, row.paths)), media_type=XLSX)
     return {**service.summary(row), "document": row.body}
 
 

@@ -98,9 +98,15 @@ def _fail(database: Database, order: Order, reporter: Reporter, error: BaseExcep
 
 def error_document(error: BaseException) -> Mapping[str, Any]:
     """The problem document of a failure. Its traceback goes to the job's log and never here."""
+    from models.core import InvalidInput
+    from service.decisions.replaying import OutcomeChanged
     from solvers.artifact import ArtifactError
     from solvers.core import Diverged, InnerSolveError, WeightsDoNotFit
 
+    if isinstance(error, OutcomeChanged):
+        return problem("conflict", str(error))
+    if isinstance(error, InvalidInput):
+        return problem("invalid-input", str(error))
     if isinstance(error, Diverged):
         return problem("diverged", str(error))
     if isinstance(error, InnerSolveError):

@@ -16,6 +16,7 @@ from service.acceptance import judging
 from service.acceptance import repository as acceptance
 from service.db.rows import AcceptanceVerdictRow, EvaluationRow, InstanceRow, JobRow, PolicyRow
 from service.db.session import Database
+from service.decisions import replaying
 from service.ids import new_id
 from service.jobs import lifecycle, repository
 from service.jobs.lifecycle import LeaseLost
@@ -133,6 +134,19 @@ class Judged:
         )
         acceptance.add(session, row)
         return {"test_id": test.id, "version": policy.version, "passed": row.passed, "checks": checks}
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What the planner's own decision cost beside the recommended one."""
+
+    played: dict[str, Any]
+    stopped_by: str
+
+    def rows(self, session: Session, job: JobRow, instance: InstanceRow) -> dict[str, Any]:
+        """Kept with the recommendation, unless the planner has decided otherwise meanwhile."""
+        kept = replaying.keep(session, job, self.played)
+        return {"result": {"replay": self.played, "kept": kept}, "stopped_by": self.stopped_by}
 
 
 @dataclass(frozen=True)

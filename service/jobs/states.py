@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Kind = Literal["train", "evaluate", "solve", "accept"]
+Kind = Literal["train", "evaluate", "solve", "accept", "replay"]
 State = Literal["queued", "starting", "running", "finalizing", "cancelling", "succeeded", "failed", "cancelled"]
 EventType = Literal["state", "progress", "metric", "incumbent", "checkpoint", "log", "end"]
 

@@ -16,6 +16,8 @@ from models.core import Instance, Problem
 from models.registry import problem as find_problem
 from service.db.rows import InstanceRow, JobRow, ScenarioSetRow
 from service.db.session import Database
+from service.decisions import replaying
+from service.decisions import repository as recommendations
 from service.jobs import checkpoint, lifecycle, outcomes
 from service.jobs import repository as jobs
 from service.jobs.helpers import Helpers
@@ -189,6 +191,31 @@ def _accept(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcom
     return outcomes.Judged(evaluated, broken, is_complete=not task.control.cancelled)
 
 
+def _replay(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcome:
+    from solvers.replay import replay
+    from solvers.serving import ServedPolicy
+
+    config, control = task.job.config, task.control
+    with task.database.read() as session:
+        row = recommendations.by_id(session, config["recommendation_id"])
+        policy = policies.by_ref(session, config["policies"][0])
+    if row is None or policy is None or row.outcome is None or not replaying.is_current(row, task.job):
+        raise replaying.OutcomeChanged("the planner's decision was changed before it was replayed")
+    served = ServedPolicy(PolicyArtifact.load(task.storage.artifacts, policy.artifact_digest))
+    state, decision = replaying.state_of(row), row.outcome["decision"]
+    on_phase = _callbacks(task, None).on_phase
+    played = replay(
+        served,
+        state,
+        decision,
+        config["scenarios"],
+        task.job.seed,
+        control.should_stop,
+        lambda fraction: on_phase("replay", fraction),
+    )
+    return outcomes.Replayed(played, "time_limit" if control.late else "finished")
+
+
 def _own_scenarios(task: Task) -> ScenarioSetRow | None:
     """The scenario set the job names, if it names one."""
     set_id = task.job.config.get("scenario_set_id")
@@ -214,6 +241,7 @@ _WORK: Mapping[str, Callable[[Task, Problem, Instance], outcomes.Outcome]] = {
     "train": _train,
     "evaluate": _evaluate,
     "accept": _accept,
+    "replay": _replay,
     "solve": _solve,
 }
 

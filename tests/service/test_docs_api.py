@@ -33,19 +33,20 @@ def url(tmp_path: Path) -> Iterator[str]:
         yield json.loads(process.stdout.readline())["url"]
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the page's commands need curl")
 def test_every_command_works(url: str, tmp_path: Path) -> None:
     script = "\n".join(["set -e -o pipefail", *re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)])
     ran = subprocess.run(
-        ["bash", "-c", script], env={**os.environ, "H": url}, cwd=tmp_path, capture_output=True, text=True, timeout=150
+        ["bash", "-c", script], env={**os.environ, "H": url}, cwd=tmp_path, capture_output=True, text=True, timeout=280
     )
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-2000:]
     with httpx.Client(base_url=url) as client:
         trail = client.get("/v1/recommendations?outcome=overridden").json()["items"]
         assert len(trail) == 1
+        assert trail[0]["replay"]["scenarios"] == 256
         assert client.get("/v1/evaluations").json()["items"]
 
 
