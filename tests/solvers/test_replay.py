@@ -88,8 +88,8 @@ class TestAStore:
         lead = it.instance.lanes[0].lead_time
         state = {**it.view.today(), "on_hand": {"store": 10_000.0}}
         played = replay(it, state, {"orders": [{"from": "supplier", "to": "store", "quantity": 100.0}]}, 16, 3)
-        held = max(4 - lead - (it.instance.receipt == "after_demand"), 0)
-        expected = 100.0 * holding * held + 100.0 * it.instance.lanes[0].unit_cost
+        assert 0 < lead < 4
+        expected = 100.0 * (holding * (4 - lead) + it.instance.lanes[0].unit_cost)
         assert played["difference"]["mean"] == pytest.approx(expected, rel=1e-3)
 
     def test_the_same_seed_gives_the_same_answer_and_a_stop_fewer_scenarios(self):
