@@ -115,7 +115,7 @@ class TestExamples:
         known["test_id"] = client.post("/v1/policies/orders/acceptance-tests", json=test).json()["id"]
         posted = 0
         for path, method, operation in operations(document):
-            if not takes_json(operation) or path.startswith("/v2/"):  # inputs there are a policy's own: `test_inference`
+            if not takes_json(operation) or path.startswith("/v2/"):  # a policy has inputs of its own
                 continue
             if path.endswith("/replay"):  # only an override has a decision of the planner's to replay
                 mine = {"outcome": "overridden", "decision": asked["decision"]}
