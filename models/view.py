@@ -26,16 +26,6 @@ def plain(value: float) -> str:
     return "0" if told == "-0" else told
 
 
-def plain(value: float) -> str:
-    """A number as sentences say it: four digits, thousands apart, no exponent."""
-    if not math.isfinite(value):
-        return str(value)
-    decimals = 0 if value == 0 else min(max(3 - math.floor(math.log10(abs(value))), 0), 6)
-    told = f"{value:,.{decimals}f}"
-    told = told.rstrip("0").rstrip(".") if decimals else told
-    return "0" if told == "-0" else told
-
-
 @dataclass(frozen=True)
 class Column:
     """A column of a decision table: key in the line, heading, unit (empty for words).
