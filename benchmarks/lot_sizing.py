@@ -5,8 +5,11 @@
 
 A cell is an instance, a setting and a seed (`15x5/half/1`); every cell is a process of its own with one thread, and
 leaves one JSON file in DIR, so that a run may be cut short, go on, and be spread over machines. `--only` is a regular
-expression on cells' names, `--list` shows them with what they take. Costs are means over fresh scenarios (random
-initial state, 100 periods) that no training has seen, the same for every cell of an instance, with standard errors.
+expression on cells' names, `--list` shows them with what they take. The Lagrangian decomposition of an instance, from
+which several settings start, is made once, by seed 1, and kept in DIR; its CPU time is counted in every cell that uses
+it. Costs are means over fresh scenarios (random initial state, 100 periods) that no training has seen, the same for
+every cell of an instance, with standard errors; beside a known optimum stands the mean difference from its policy on
+those scenarios.
 """
 
 from __future__ import annotations
@@ -24,11 +27,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
 from models.choices import CriticisedPolicy
 from models.registry import problem
+from solvers import lagrangian, pdppo
 from solvers.core import Callbacks, TrainRequest
 from solvers.evaluation import compare, estimate
 from solvers.registry import solver
@@ -102,6 +107,7 @@ BARE = {"tries": 0.0, "softness": 0.0}  # nothing is tried for the critics' sake
 PLAIN, MAXIMUM = {"advantage": "plain"}, {"advantage": "maximum"}
 HEADS, SEQUENTIAL = BARE | {"family": "mlp"}, BARE | {"family": "sequential"}
 GUIDED = {"imitate": "lagrangian", "imitation_iterations": 25, "learning_rate": 5e-4, "entropy": 0.005}
+RESIDUAL = SEQUENTIAL | {"residual": True, "discount": 1.0, "learning_rate": 5e-4, "entropy": 0.002, "softness": 0.05}
 RULED = BARE | {"imitation_iterations": 25, "learning_rate": 5e-4, "entropy": 0.01}
 SETTINGS = {
     "half": Setting("PDPPO, half steps, independent heads", config=HEADS, cases=SMALL),
@@ -137,11 +143,30 @@ SETTINGS = {
         seconds=230.0,
         improved=True,
     ),
+    "residual": Setting(
+        "PDPPO, residual on the Lagrangian values",
+        config=RESIDUAL,
+        cases=("4x2", "10x5", "15x5"),
+        seconds=150.0,
+    ),
+    "residual_short": Setting(
+        "PDPPO, residual on the Lagrangian values, 100,000 steps",
+        steps=100_000,
+        config=RESIDUAL | {"validation_scenarios": 256},
+        cases=LARGE,
+        seconds=120.0,
+    ),
+    "residual_plain": Setting(
+        "PPO, residual on the Lagrangian values",
+        config=RESIDUAL | PLAIN,
+        cases=("10x5",),
+        seconds=130.0,
+    ),
     "static": Setting(
         "PDPPO from a static assignment", config=RULED | {"imitate": "static"}, cases=LARGE, seconds=40.0
     ),
     "hysteresis": Setting("PDPPO from hysteresis", config=RULED | {"imitate": "hysteresis"}, cases=LARGE, seconds=40.0),
-    "lagrangian": Setting("Lagrangian look-ahead", "lagrangian", 0, cases=SMALL, seeds=(1,), seconds=50.0),
+    "lagrangian": Setting("Lagrangian look-ahead", "lagrangian", 0, seeds=(1,), seconds=50.0),
 }
 
 
@@ -174,32 +199,68 @@ def cells(only: str) -> list[Cell]:
     return [cell for cell in every if re.search(only, cell.name)]
 
 
-def run(cell: Cell) -> dict[str, Any]:
+def decomposition(case: str, instance: Any, folder: Path) -> tuple[Any, float | None, float]:
+    """The look-ahead policy of an instance, its bound [money/stage] and the CPU seconds both took, kept in a folder."""
+    lot_sizing, file = problem("lot_sizing"), folder / f"{case}-decomposition.pt"
+    config = lagrangian.LagrangianConfig()
+    if not file.exists():
+        started = time.process_time()
+        made = lagrangian.train(TrainRequest(lot_sizing, instance, config, 1), Callbacks())
+        kept = {"weights": made.policy.state_dict(), "bound": made.bound.value_per_stage if made.bound else None}
+        torch.save(kept | {"seconds": time.process_time() - started}, file)
+    kept = torch.load(file)
+    policy = lagrangian.build(lot_sizing, instance, config, lagrangian.NAME)
+    policy.load_state_dict(kept["weights"])
+    return policy.eval(), kept["bound"], kept["seconds"]
+
+
+def run(cell: Cell, folder: Path) -> dict[str, Any]:
     """Train and judge one cell."""
     lot_sizing, setting = problem("lot_sizing"), SETTINGS[cell.setting]
     instance = published(Path(os.environ["HERENOW_CASE_DATA"]) / "lot_sizing" / f"{CASES[cell.case].file}.json")
+    if setting.solver == lagrangian.NAME:
+        policy, bound, seconds = decomposition(cell.case, instance, folder)
+        return judged(cell, lot_sizing, instance, policy, seconds) | {"bound": bound and bound * instance.num_stages}
     chosen = solver(setting.solver)
     config = dict(setting.config)
     if setting.solver == "pdppo":
         size = config.get("scenarios", 128) * config.get("stages", 32)
         config["iterations"] = setting.steps // size
-        config["validation_every"] = max(config["iterations"] // 20, 1)
+        config["validation_every"] = max(config["iterations"] // (10 if config.get("residual") else 20), 1)
     request = TrainRequest(lot_sizing, instance, chosen.config(**config), cell.seed)
+    start, before = None, 0.0
+    if config.get("residual"):
+        start, _, before = decomposition(cell.case, instance, folder)
     started = time.process_time()
-    result = chosen.train(request, Callbacks())  # type: ignore[misc]
-    seconds = time.process_time() - started
-    sample = compare(lot_sizing.simulator(instance), {"own": result.policy}, SEED, SCENARIOS)["own"]
-    cost, error = estimate(sample.total)
+    with patch.object(pdppo, "decomposed", lambda *_: start):
+        result = chosen.train(request, Callbacks())  # type: ignore[misc]
+    seconds = before + time.process_time() - started
     better = improvement(lot_sizing.simulator(instance), result.policy) if setting.improved else None
+    return judged(cell, lot_sizing, instance, result.policy, seconds) | {"improved": better}
+
+
+def judged(cell: Cell, lot_sizing: Any, instance: Any, policy: Any, seconds: float) -> dict[str, Any]:
+    """What a cell's policy costs on the common scenarios, and how much more than the optimum's, where there is one."""
+    simulator, case = lot_sizing.simulator(instance), CASES[cell.case]
+    policies = {"own": policy}
+    if case.optimum:
+        best = solver("value_iteration")
+        request = TrainRequest(lot_sizing, instance, best.config(), 1)
+        policies["best"] = best.train(request, Callbacks()).policy  # type: ignore[misc]
+    found = compare(simulator, policies, SEED, SCENARIOS)
+    sample = found["own"]
+    cost, error = estimate(sample.total)
+    beside = None if "best" not in found else estimate(sample.total - found["best"].total)
     return {
         "cell": cell.name,
-        "improved": better,
+        "improved": None,
+        "above_optimum": beside,
         "cost": cost,
         "standard_error": error,
         "components": {name: value / sample.count for name, value in sample.components.items()},
         "cpu_seconds": seconds,
-        "steps": setting.steps,
-        "bound": bound_of(result),
+        "steps": SETTINGS[cell.setting].steps,
+        "bound": None,
         "machine": platform.machine(),
         "torch": torch.__version__,
     }
@@ -212,12 +273,6 @@ def improvement(simulator: Any, policy: Any) -> dict[str, float]:
     cost, error = estimate(found["improved"].total)
     change, of_change = estimate(found["improved"].total - found["own"].total)
     return {"cost": cost, "standard_error": error, "change": change, "error_of_change": of_change}
-
-
-def bound_of(result: Any) -> float | None:
-    """A bound on a scenario's cost [money], if training found one."""
-    found = getattr(result, "bound", None)
-    return None if found is None else found.value_per_stage * 100
 
 
 def spread_out(wanted: list[Cell], folder: Path, jobs: int) -> None:
@@ -252,6 +307,10 @@ def _line(name: str, case: Case, setting: Setting, rows: list[dict[str, Any]], b
     costs = [row["cost"] for row in rows]
     mean, reference = sum(costs) / len(costs), case.optimum or bound
     beside = f"{100 * (mean / reference - 1):+.2f} %" if reference else ""
+    paired = [row["above_optimum"] for row in rows if row.get("above_optimum")]
+    if case.optimum and len(paired) == len(rows):
+        share, error_of = (100 / case.optimum * sum(own) / len(own) for own in zip(*paired, strict=True))
+        beside = f"{share:+.2f} ± {error_of:.2f} %"
     wanted = f"≤ {case.target:,.1f}" if case.target and setting.solver == "pdppo" else ""
     seconds = sum(row["cpu_seconds"] for row in rows) / len(rows)
     rate = f"{setting.steps / seconds:,.0f}" if setting.steps else ""
@@ -288,7 +347,8 @@ def main() -> None:
             arguments.write.write_text(HEAD + lines + "\n")
     elif arguments.cell:
         cell = next(cell for cell in cells("") if cell.name == arguments.cell)
-        result = run(cell)
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        result = run(cell, arguments.out)
         cell.file(arguments.out).write_text(json.dumps(result, indent=1))
         print(
             f"{cell.name}: {result['cost']:.2f} ± {result['standard_error']:.2f} in {result['cpu_seconds']:.0f} CPU s"

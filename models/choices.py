@@ -6,13 +6,14 @@ choices (policy gradients, look-ahead, value iteration) then needs to know nothi
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Generic
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from models.dynamics import D, FeatureName, P, Policy, S, Simulator, Stage
+from models.dynamics import D, FeatureName, P, Policy, S, Simulator, Stage, Tensors
 
 IMPOSSIBLE = -1e9
 """The logit of an infeasible option: finite, so that sums of logarithms stay numbers; its probability is zero."""
@@ -47,8 +48,23 @@ class Choices(ABC, Generic[S, D]):
         """The choices a decision is made of."""
 
 
+@dataclass(frozen=True)
+class Prior(Tensors):
+    """What is known of a batch of states before anything is learned: a good choice, and what others cost beyond it.
+
+    A function of state and stage alone: computed once a decision, and remembered while a policy learns.
+    """
+
+    choice: Int[Tensor, "batch slot"]
+    excess: Float[Tensor, "batch slot option"]  # [money] of one slot's options, the others as in `choice`; 0: forbidden
+    cost: Float[Tensor, " batch"]  # expected cost to go [money]
+
+
 class ChoicePolicy(Policy[S, D], ABC, Generic[S, D]):
-    """A policy that weighs every option of every slot; its decision is the likeliest feasible choice."""
+    """A policy that weighs every option of every slot; its decision is the likeliest feasible choice.
+
+    One that starts from what is known beside it overrides `prior` and `leaning`.
+    """
 
     sequential: bool = False  # slots are picked one after another; needed where choices are coupled
 
@@ -70,20 +86,38 @@ class ChoicePolicy(Policy[S, D], ABC, Generic[S, D]):
         Logarithms of weights, `IMPOSSIBLE` where infeasible; those of slot k may depend on choice[:, :k] alone.
         """
 
-    def logits(
-        self, state: S, stage: Stage, choice: Int[Tensor, "batch slot"] | None
-    ) -> Float[Tensor, "batch slot option"]:
-        """Logits of all slots, each given what the earlier ones chose; infeasible options are `IMPOSSIBLE`."""
-        return self.weigh(self.read(state, stage), state, stage, choice, None)
+    def prior(self, state: S, stage: Stage) -> Prior | None:
+        """What is known of the states beside the network; None: nothing."""
+        return None
 
-    def pick(self, state: S, stage: Stage, choose: Callable[[Tensor], Tensor]) -> Int[Tensor, "batch slot"]:
+    def leaning(self, logits: Tensor, prior: Prior | None, slot: int | None) -> Tensor:
+        """The network's logits of a slot, or of all, with what the prior adds to them."""
+        return logits
+
+    def even_out(self) -> None:
+        """Forget what an untrained policy is inclined to: another one says what to start from."""
+
+    def logits(
+        self, state: S, stage: Stage, choice: Int[Tensor, "batch slot"] | None, prior: Prior | None = None
+    ) -> Float[Tensor, "batch slot option"]:
+        """Logits of all slots, each given what the earlier ones chose; infeasible options are `IMPOSSIBLE`.
+
+        `prior` is that of these states, if it was computed before.
+        """
+        prior = self.prior(state, stage) if prior is None else prior
+        return self.leaning(self.weigh(self.read(state, stage), state, stage, choice, None), prior, None)
+
+    def pick(
+        self, state: S, stage: Stage, choose: Callable[[Tensor], Tensor], prior: Prior | None = None
+    ) -> Int[Tensor, "batch slot"]:
         """Choices made by `choose`, which maps logits (…, option) to the index chosen (…)."""
+        prior = self.prior(state, stage) if prior is None else prior
         read = self.read(state, stage)
         if not self.sequential:
-            return choose(self.weigh(read, state, stage, None, None))
+            return choose(self.leaning(self.weigh(read, state, stage, None, None), prior, None))
         choice = torch.zeros((state.batch, self.choices.num_slots), dtype=torch.long, device=_device(state))
         for slot in range(self.choices.num_slots):
-            choice[:, slot] = choose(self.weigh(read, state, stage, choice, slot))
+            choice[:, slot] = choose(self.leaning(self.weigh(read, state, stage, choice, slot), prior, slot))
         return choice
 
     def propose(self, state: S, stage: Stage) -> D:

@@ -46,6 +46,13 @@ class WeaklyCoupled(ABC, Generic[S, P]):
     relaxes: tuple[str, ...] = ()  # what the parts may do that the problem forbids, beyond sharing resources, in words
     num_posts: int  # post-values of all parts together
 
+    def simpler(self) -> "WeaklyCoupled[S, P] | None":
+        """A face with the same stages, parts and resources, much smaller tables and about the same prices, if any.
+
+        Prices may be looked for there; it proves nothing, and has no part values and no situations.
+        """
+        return None
+
     @abstractmethod
     def capacity(self, stage: int) -> Float[Tensor, " resource"]:
         """How much of each resource there is."""

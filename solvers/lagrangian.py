@@ -62,6 +62,8 @@ POLISH = 0.25  # of the iterations, last, on the real horizon
 PATIENCE = 5.0  # [s] that a last evaluation may take after a stop was asked for
 TABLES = 16_000_000  # post-values that a policy keeps
 DENSE = 64  # last stages of a long horizon, whose tables differ
+SMALL = 5_000_000  # post-values of a short horizon up to which prices are looked for with the real tables alone
+POLISHED = 60_000_000  # post-values of the real horizon up to which they are improved with the real tables at last
 RECORDED = 30_000_000  # post-values of all stages beyond which a stage is computed again for the gradient
 
 _look_ahead = lazy("solvers.look_ahead:LookAheadPolicy")
@@ -136,7 +138,7 @@ class Ascent:
     momentum: Tensor  # m, the same shape
     steady: Tensor  # moving average of the prices tried: they zigzag, it does not
     peak_prices: Tensor  # best prices on the present horizon
-    peak: float = -math.inf  # [money] their bound
+    peak: float = -math.inf  # [money] their bound, by the face it is looked for with
     iteration: int = 0
     seconds: float = 0.0
 
@@ -151,11 +153,28 @@ class Ascent:
         """
         stages = min(face.num_stages, SHORT) if face.stationary else face.num_stages
         free = torch.zeros((stages, len(face.resources)), dtype=torch.float64)
-        bound, _ = dual(face, free, should_stop, gradient=False)
+        bound, _ = dual(simpler(face) or face, free, should_stop, gradient=False)
         there = sum(float(face.capacity(stage).sum()) for stage in range(len(free)))
         price = max(bound / there, 1e-9) if there > 0 else 0.0
         prices = torch.full_like(free, price)
         return cls(face, config.iterations, config.step * price, prices, free.clone(), prices, free, bound)
+
+    def __post_init__(self) -> None:
+        """Large tables are left to the last steps, or to the proof."""
+        self.simple = simpler(self.face)
+
+    @property
+    def rough(self) -> bool:
+        """Whether the prices still stand on simpler tables."""
+        return self.simple is not None and not (self._late and self._polishes)
+
+    @property
+    def _late(self) -> bool:
+        return self.iteration >= (1 - POLISH) * self.iterations
+
+    @property
+    def _polishes(self) -> bool:
+        return self.face.num_posts * self.face.num_stages <= POLISHED
 
     @property
     def done(self) -> bool:
@@ -169,9 +188,12 @@ class Ascent:
             Stopped: a stop was asked for.
         """
         stages = self.face.num_stages
-        if len(self.prices) < stages <= LONG and self.iteration >= (1 - POLISH) * self.iterations:
+        if len(self.prices) < stages <= LONG and self._late:
             self._lengthen(stages)
-        bound, excess = dual(self.face, self.prices, should_stop)
+        elif self.simple is not None and not self.rough and self.iteration < (1 - POLISH) * self.iterations + 1:
+            self._begin_again(self.peak_prices)
+        tables = self.simple if self.simple is not None and self.rough else self.face
+        bound, excess = dual(tables, self.prices, should_stop)
         if bound > self.peak:
             self.peak, self.peak_prices = bound, self.prices
         self.momentum = MOMENTUM * self.momentum + (1 - MOMENTUM) * excess
@@ -183,8 +205,13 @@ class Ascent:
 
     def _lengthen(self, stages: int) -> None:
         """Go on with the real horizon, from the best prices of the short one."""
-        self.prices, self.steady = stretched(self.peak_prices, stages), stretched(self.steady, stages)
-        self.momentum, self.peak_prices, self.peak = torch.zeros_like(self.prices), self.prices, -math.inf
+        self.steady = stretched(self.steady, stages)
+        self._begin_again(stretched(self.peak_prices, stages))
+
+    def _begin_again(self, prices: Tensor) -> None:
+        """Go on from these prices, whose bound is not known."""
+        self.prices, self.peak_prices, self.peak = prices, prices, -math.inf
+        self.momentum = torch.zeros_like(prices)
 
     def prove(self, should_stop: Callable[[], bool] = no_stop) -> tuple[float, Tensor]:
         """The bound [money] of the best prices over the whole horizon, and those prices (stage, resource).
@@ -193,7 +220,8 @@ class Ascent:
             Stopped: a stop was asked for.
         """
         prices = stretched(self.peak_prices, self.face.num_stages)
-        if len(self.peak_prices) == len(prices) and math.isfinite(self.peak):
+        known = len(self.peak_prices) == len(prices) and math.isfinite(self.peak)
+        if known and (self.simple is None or (self._polishes and self.iteration > (1 - POLISH) * self.iterations)):
             return self.peak, prices
         return dual(self.face, prices, should_stop, gradient=False)[0], prices
 
@@ -209,6 +237,11 @@ class Ascent:
 
 _TENSORS = ("prices", "momentum", "steady", "peak_prices")
 _NUMBERS = ("first_step", "peak", "iteration", "seconds")
+
+
+def simpler(face: WeaklyCoupled[Any, Any]) -> WeaklyCoupled[Any, Any] | None:
+    """Tables to look for prices with where the real ones are large; None where they are not, or there are none."""
+    return face.simpler() if face.num_posts * min(face.num_stages, SHORT) > SMALL else None
 
 
 def stretched(prices: Tensor, stages: int) -> Tensor:
@@ -265,10 +298,10 @@ def bound_value(ascent: Ascent, bound: float, prices: Tensor) -> BoundValue:
 def part_values(face: WeaklyCoupled[Any, Any], prices: Tensor, kept: list[int]) -> PartValues[Any, Any]:
     """The parts' post-values at prices (stage, resource), with a table for every stage in `kept` (ascending).
 
-    Other stages use the nearest table after them, or the last.
+    Other stages use the nearest table: by the ratio of stages left where stages are alike, else the next, or the last.
     """
     found: PartValues[Any, Any] = _part_values(face, len(kept))
-    found.index.copy_(torch.searchsorted(torch.tensor(kept), torch.arange(face.num_stages)).clamp_max(len(kept) - 1))
+    found.index.copy_(_nearest(face, torch.tensor(kept)))
     earned = torch.stack([own @ face.capacity(stage) for stage, own in enumerate(prices)])
     found.rent.copy_(earned.sum() - earned.cumsum(0))
     rows = {stage: row for row, stage in enumerate(kept)}
@@ -281,11 +314,21 @@ def part_values(face: WeaklyCoupled[Any, Any], prices: Tensor, kept: list[int]) 
     return found
 
 
+def _nearest(face: WeaklyCoupled[Any, Any], kept: Tensor) -> Tensor:
+    """The place in `kept` of every stage's table: (stage,)."""
+    stages = torch.arange(face.num_stages)
+    if not face.stationary:
+        return torch.searchsorted(kept, stages).clamp_max(len(kept) - 1)
+    left, own = ((face.num_stages - stage).double().log() for stage in (stages, kept))
+    return (left[:, None] - own).abs().argmin(1)
+
+
 def kept_stages(face: WeaklyCoupled[Any, Any]) -> list[int]:
     """Stages whose post-values a policy keeps: all, where they fit (`TABLES`) and the horizon is not long.
 
     Where stages are alike, a long horizon needs the last `DENSE` ones and two that stand for all before; where so many
-    do not fit, those 0, 1, 2, 4, … stages before the last. Where they are not alike, as many as fit, evenly spread.
+    do not fit, a few whose distances from the last grow by a factor. Where they are not alike, as many as fit, evenly
+    spread.
     """
     stages, fit = face.num_stages, max(TABLES // face.num_posts, 1)
     if stages <= fit and (stages <= LONG or not face.stationary):
@@ -293,7 +336,9 @@ def kept_stages(face: WeaklyCoupled[Any, Any]) -> list[int]:
     if not face.stationary:
         return sorted({round(k * (stages - 1) / max(fit - 1, 1)) for k in range(fit)})
     dense = [*range(DENSE), 2 * DENSE, 4 * DENSE]
-    before = dense if len(dense) <= fit else [0, *(1 << k for k in range(fit - 1))]
+    reach = min(stages - 1, DENSE)
+    spread = [0, *(round(reach ** (k / max(fit - 2, 1))) for k in range(fit - 1))] if fit > 1 else [reach]
+    before = dense if len(dense) <= fit else sorted(set(spread))
     return sorted(stages - 1 - own for own in before if own < min(stages, 4 * DENSE + 1))
 
 

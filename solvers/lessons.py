@@ -27,6 +27,7 @@ class Lessons:
     choice: Tensor
     log_probabilities: Tensor  # (row, slot, option) of the policy that chose
     credit: Credit
+    prior: Any = None  # what was known of the states beside the network, if anything
 
     def rows(self, index: Tensor) -> Lessons:
         """The minibatch of an index."""
@@ -36,7 +37,8 @@ class Lessons:
         """The lessons with `function` applied to every record and tensor."""
         credit = Credit(*(function(getattr(self.credit, f.name)) for f in fields(Credit)))
         flat = (function(self.stage), function(self.choice), function(self.log_probabilities))
-        return Lessons(function(self.state), function(self.post), *flat, credit)
+        prior = None if self.prior is None else function(self.prior)
+        return Lessons(function(self.state), function(self.post), *flat, credit, prior)
 
 
 @dataclass(frozen=True)

@@ -51,9 +51,7 @@ class LookAheadPolicy(Policy[Any, Any]):
     def propose(self, state: Any, stage: Stage) -> Any:
         """The best choices that local search finds."""
         situation = self.values.situation(state, stage)
-        choice = descend(situation, situation.starts())
-        best = situation.costs(choice).argmin(0)
-        choice = choice.gather(0, best[None, :, None].expand(1, *choice.shape[1:]))
+        choice = settle(situation)[None]
         for _ in range(self.rounds):
             choice, improved = exchange(situation, choice)
             if not improved:
@@ -74,6 +72,13 @@ class LookAheadPolicy(Policy[Any, Any]):
         """Mean price of every resource [money/unit]."""
         means = self.prices.mean(0).tolist()
         return {"mean_prices": dict(zip(self.face.resources, (round(price, 6) for price in means), strict=True))}
+
+
+def settle(situation: Situation) -> Tensor:
+    """The best of what descent from every start finds: (batch, slot)."""
+    choice = descend(situation, situation.starts())
+    best = situation.costs(choice).argmin(0)
+    return choice.gather(0, best[None, :, None].expand(1, *choice.shape[1:]))[0]
 
 
 def descend(situation: Situation, choice: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ Equation → function
   L = E min(r A, clip(r, 1 ± ε) A)          `lessons.surrogate`, r the joint ratio of all choices of a decision
   L = E r A − KL(π, π_old)/t                `lessons.surrogate`, mirror descent (MDPO: Tomar and others, 2020)
   L_V + L_X                                 `Learner._critics_error`
+  V = Φ + v, π ∝ f − q/τ, shaped costs      `solvers.residual`: start from the values of a decomposition
 
 Deviations and why (`docs/solvers/pdppo.md` has the measurements)
   * infeasible choices are masked; the policy sees the whole state, setups included
@@ -46,12 +47,14 @@ from solvers.descent import copy, fill, moments, take_back
 from solvers.draws import Draws
 from solvers.lessons import IMPOSSIBLE, Lessons, imitation, surrogate
 from solvers.scenario_rows import Memory, Rows
+from solvers.teachers import decomposed, empty_values, teacher, teachers, without_decomposition
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from models.choices import ChoicePolicy, CriticisedPolicy, Values
     from models.dynamics import Policy, Simulator
+    from solvers.residual import Potentials
 
 STOP_EVERY = 0.25  # [s] between questions whether to stop
 
@@ -107,7 +110,16 @@ class PDPPOConfig(Config):
         "go, when deciding.",
     )
     softness: float = Field(
-        0.05, ge=0, lt=1, description="Probability that imitation leaves to choices other than the teacher's."
+        0.05,
+        ge=0,
+        lt=1,
+        description="Probability that imitation leaves to choices other than the teacher's, and a residual start to "
+        "those other than the look-ahead's.",
+    )
+    residual: bool = Field(
+        False,
+        description="Start from the parts' values of the Lagrangian decomposition and learn the rest: the actor from "
+        "its look-ahead, the critics from its cost to go, the costs shaped by it. Best undiscounted.",
     )
     tries: float = Field(
         0.05,
@@ -141,7 +153,7 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
     """Train the configured family; returns the policy best on validation scenarios, with its critics."""
     config: PDPPOConfig = request.config
     family = resolve_family(request.problem, request.instance, config)
-    learner = Learner(request, config, family)
+    learner = Learner(request, config, family, callbacks)
     watch = _Watch(request, callbacks)
     stopped_by, run = _learn(learner, config, request, callbacks, watch)
     best = build(request.problem, request.instance, config, family)
@@ -198,13 +210,17 @@ class _Watch:
 class Learner:
     """Actor, critics, optimizer and the scenarios they learn from."""
 
-    def __init__(self, request: TrainRequest, config: PDPPOConfig, family: str) -> None:
-        self.config = config
+    def __init__(
+        self, request: TrainRequest, config: PDPPOConfig, family: str, callbacks: Callbacks | None = None
+    ) -> None:
+        self.config, callbacks = config, callbacks or Callbacks()
         # Built on the processor, then moved: building reads the simulator's tables.
         self.simulator = request.problem.simulator(request.instance, counts=False)
-        self.teacher = _teacher(request, config, self.simulator)
+        self.teacher = teacher(request, config.imitate, self.simulator, callbacks)
+        known = config.residual and request.checkpoint is None and request.warm_start is None
+        parts = decomposed(request, callbacks).values if known else None
         torch.manual_seed(request.seed)  # initial weights
-        self.policy = _assemble(request.problem, request.instance, config, family, self.simulator)
+        self.policy = _assemble(request.problem, request.instance, config, family, self.simulator, parts)
         for module in (self.simulator, self.policy, self.teacher):
             if module is not None:
                 module.to(request.device)
@@ -212,7 +228,9 @@ class Learner:
             fill(self.policy, request.warm_start)
         self.fresh = request.warm_start is None
         self.actor: ChoicePolicy[Any, Any] = self.policy.actor
-        self.critics: Values[Any, Any] = self.policy.values
+        # With a residual start the critics learn what the guide leaves, from shaped costs.
+        values: Any = self.policy.values
+        self.critics: Values[Any, Any] = values.rest if config.residual else values
         self.discount = self.critics.discount
         groups = [{"params": [*self.actor.parameters()]}, {"params": [*self.critics.parameters()]}]
         self.optimizer = torch.optim.Adam(groups, lr=config.learning_rate, eps=1e-5, fused=True)
@@ -221,6 +239,16 @@ class Learner:
         self.rows = Rows(self.simulator, config.scenarios, config.restart_stages, self.generator)
         choices = self.actor.choices
         self.memory = Memory(self.rows, config.stages, choices.num_slots)
+        self.potentials = self._guided(known) if config.residual else None
+
+    def _guided(self, fresh: bool) -> Potentials:
+        """The memory of what the guide says; a fresh actor is heated until it tries other choices as configured."""
+        from solvers.residual import Potentials, heat
+
+        actor: Any = self.actor
+        if fresh:
+            heat(actor, self.rows, self.config.stages, self.config.softness)
+        return Potentials(actor.guide, self.memory.seen.value)
 
     def iterate(self, iteration: int, watch: _Watch) -> dict[str, float]:
         """One rollout, and what is learned from it."""
@@ -245,11 +273,12 @@ class Learner:
         seen.goes_on.fill_(1.0)
         seen.goes_on[-1] = 0.0
         seen.ended.zero_()
-        cut: list[tuple[int, slice, Tensor]] = []
+        cut: list[tuple[int, slice, Tensor, Tensor]] = []
         for step in range(memory.stages):
             watch()
             state, stage = rows.state, rows.stage
-            done = label = actor.pick(state, stage, self._sampled)
+            prior = actor.prior(state, stage)
+            done = label = actor.pick(state, stage, self._sampled, prior)
             if imitated:
                 label = self._taught(state, stage)
                 done = torch.where((torch.arange(len(stage), device=stage.device) % 2 == 0)[:, None], label, done)
@@ -257,10 +286,13 @@ class Learner:
                 done, memory.tried[step] = self._try(state, stage, done)
                 seen.goes_on[step - 1 : step] *= (~memory.tried[step]).to(seen.goes_on.dtype)
             post, seen.decided[step], seen.realized[step] = rows.step(actor.choices.decision(done))
-            memory.put(step, state, stage, label, post)
+            memory.put(step, state, stage, label, post, prior)
+            if self.potentials is not None and prior is not None:
+                self.potentials.put(step, prior, post, stage)
             for cohort, ended in rows.over():
                 part = rows.cohorts[cohort]
-                cut.append((step, part, self._left_behind(rows.state.rows(part), rows.stage[part], ended)))
+                left = rows.state.rows(part), rows.stage[part], ended
+                cut.append((step, part, self._left_behind(*left), self._potential_behind(*left)))
                 seen.goes_on[step, part], seen.ended[step, part] = 0.0, float(ended)
                 rows.restart(cohort)
         self._ask_critics(cut)
@@ -296,23 +328,33 @@ class Learner:
         final = self.simulator.terminal(state)
         return final.total if final.components else torch.zeros(len(stage), device=stage.device)
 
-    def _ask_critics(self, cut: list[tuple[int, slice, Tensor]]) -> None:
+    def _potential_behind(self, state: Any, stage: Tensor, ended: bool) -> Tensor:
+        """What the guide expects to follow the last stage of a row: nothing at the horizon."""
+        if self.potentials is None or ended:
+            return torch.zeros(len(stage), device=stage.device)
+        return self.potentials.guide.cost(state, stage)
+
+    def _ask_critics(self, cut: list[tuple[int, slice, Tensor, Tensor]]) -> None:
         memory, seen = self.memory, self.memory.seen
         seen.value.copy_(self.critics.value(memory.state, memory.stage).view_as(seen.value))
         seen.post_value.copy_(self.critics.post_value(memory.post, memory.stage).view_as(seen.value))
         seen.following[:-1] = seen.value[1:]
         seen.following[-1] = self.critics.value(self.rows.state, self.rows.stage)
-        for step, part, value in cut:
+        for step, part, value, _ in cut:
             seen.following[step, part] = value
+        if self.potentials is not None:
+            behind = [(step, part, potential) for step, part, _, potential in cut]
+            self.potentials.follow(self.rows.state, self.rows.stage, behind)
 
     def study(self, rate: float) -> Lessons:
         """Credit of the rollout, normalised; the critics' centre and spread move to its targets by `rate`."""
         config, memory = self.config, self.memory
+        seen = memory.seen if self.potentials is None else self.potentials.shaped(memory.seen, self.discount)
         if config.advantage == "half_step":
-            credit = advantages.half_step(memory.seen, self.discount, config.decay, config.luck)
+            credit = advantages.half_step(seen, self.discount, config.decay, config.luck)
         else:
             rule = {"maximum": advantages.maximum, "plain": advantages.plain}[config.advantage]
-            credit = rule(memory.seen, self.discount, config.decay)
+            credit = rule(seen, self.discount, config.decay)
         if config.normalise_values:
             self._normalise(torch.stack((credit.value_target.flatten(), credit.post_target.flatten())), rate)
         advantage = (credit.advantage - credit.advantage.mean()) / (credit.advantage.std() + 1e-8)
@@ -320,9 +362,9 @@ class Learner:
         advantage = torch.where(memory.tried, 0.0, advantage)
         value_target = torch.where(memory.tried, memory.seen.value, credit.value_target)
         flat = Credit(advantage.flatten(), value_target.flatten(), credit.post_target.flatten())
-        logits = self.actor.logits(memory.state, memory.stage, memory.choice)
+        logits = self.actor.logits(memory.state, memory.stage, memory.choice, memory.prior)
         old = torch.log_softmax(logits, -1)
-        return Lessons(memory.state, memory.post, memory.stage, memory.choice, old, flat)
+        return Lessons(memory.state, memory.post, memory.stage, memory.choice, old, flat, memory.prior)
 
     def _normalise(self, targets: Tensor, rate: float) -> None:
         """Centre and spread of the targets (2, row): the best multiple of the annuity, and what is left then."""
@@ -340,7 +382,7 @@ class Learner:
             for index in torch.split(order, math.ceil(count / config.minibatches)):
                 watch()
                 part = lessons.rows(index)
-                new = torch.log_softmax(self.actor.logits(part.state, part.stage, part.choice), -1)
+                new = torch.log_softmax(self.actor.logits(part.state, part.stage, part.choice, part.prior), -1)
                 lesson = imitation(new, part, config.softness) if imitated else surrogate(new, part, config, left)
                 errors = self._critics_error(part)
                 entropy = -(new.exp() * new).sum(-1).mean()
@@ -420,41 +462,20 @@ def judge(learner: Learner, run: Run, watch: _Watch) -> dict[str, float]:
     return {"validation_cost": cost}
 
 
-def _teacher(request: TrainRequest, config: PDPPOConfig, simulator: Any) -> Policy[Any, Any] | None:
-    """The rule to imitate as it is, or the policy of another solver, trained with its defaults."""
-    if config.imitate is None:
-        return None
-    if config.imitate in [family.name for family in request.problem.families]:
-        return request.problem.family(config.imitate).build(request.instance, simulator, NetworkSize()).eval()
-    from solvers.registry import solver
-
-    other = solver(config.imitate)
-    own = TrainRequest(request.problem, request.instance, other.config(), request.seed)
-    taught = other.train(own, Callbacks()).policy  # type: ignore[misc]
-    return taught.eval()
-
-
-def _teachers(problem: Problem, instance: Instance) -> list[str]:
-    """Who can be imitated: rules, and solvers that solve rather than imitate."""
-    from solvers.registry import solvers
-
-    config = {name: other for name, other in solvers().items() if other.kind == "train" and name != PDPPO.name}
-    able = [
-        name
-        for name, other in config.items()
-        if not other.reasons_against(problem) and not other.refuses(problem, instance, other.config())
-    ]
-    return [family.name for family in problem.rules_for(instance)] + able
-
-
 def resolve_family(problem: Problem, instance: Instance, config: PDPPOConfig) -> str:
     """The policy family to train: the configured one, or the problem's choice."""
     return problem.default_family(instance) if config.family == "auto" else config.family
 
 
 def _assemble(
-    problem: Problem, instance: Instance, config: PDPPOConfig, family: str, simulator: Simulator[Any, Any, Any, Any]
+    problem: Problem,
+    instance: Instance,
+    config: PDPPOConfig,
+    family: str,
+    simulator: Simulator[Any, Any, Any, Any],
+    parts: Any = None,
 ) -> CriticisedPolicy[Any, Any, Any]:
+    """Actor and critics; with a residual start on `parts`, or on empty tables that stored weights fill."""
     from models.choices import ChoicePolicy, CriticisedPolicy
 
     if problem.values is None:
@@ -467,6 +488,11 @@ def _assemble(
     scored = config.advantage == "half_step" and config.tries > 0
     values = problem.values(instance, simulator, size)
     values.discount = config.discount * simulator.discount
+    if config.residual:
+        from solvers.residual import Guide, ResidualActor, ResidualValues
+
+        guide = Guide(empty_values(problem, instance) if parts is None else parts)
+        actor, values = ResidualActor(actor, guide), ResidualValues(values, guide)
     return CriticisedPolicy(simulator, actor, values, config.sweeps, scored)
 
 
@@ -490,9 +516,14 @@ def _refuses(problem: Problem, instance: Instance, config: PDPPOConfig) -> list[
             found.append(Issue("family", "error", "/family", detail))
         elif (reason := problem.family(config.family).refuses(instance)) is not None:
             found.append(Issue("family", "error", "/family", reason))
-    if config.imitate is not None and config.imitate not in (teachers := _teachers(problem, instance)):
-        detail = f"nobody named {config.imitate!r} decides this instance; {', '.join(teachers) or 'nobody'} does"
+    if config.imitate is not None and config.imitate not in (able := teachers(problem, instance)):
+        detail = f"nobody named {config.imitate!r} decides this instance; {', '.join(able) or 'nobody'} does"
         found.append(Issue("imitate", "error", "/imitate", detail))
+    if config.residual:
+        found += without_decomposition(problem, instance)
+    if config.residual and config.advantage == "maximum":
+        detail = "the published maximum splits costs by stream, which shaping would mix"
+        found.append(Issue("residual", "error", "/residual", detail))
     if config.sweeps and config.advantage != "half_step":
         detail = "only with half steps is the post-decision critic the whole cost to go"
         found.append(Issue("sweeps", "error", "/sweeps", detail))

@@ -106,22 +106,29 @@ class Memory:
         self.stages, self.count = stages, len(rows.stage)
         self.state: Any = None
         self.post: Any = None
+        self.prior: Any = None  # what was known of the states beside the network, if anything
         self.stage = rows.stage.new_zeros(stages * self.count)
         self.choice = rows.stage.new_zeros((stages * self.count, slots))
         self.tried = torch.zeros((stages, self.count), dtype=torch.bool, device=rows.stage.device)
         scalars = {f.name: torch.zeros(stages, self.count, device=rows.stage.device) for f in fields(Rollout)}
         self.seen = Rollout(**scalars)
 
-    def put(self, step: int, state: Any, stage: Tensor, choice: Tensor, post: Any) -> None:
+    def put(self, step: int, state: Any, stage: Tensor, choice: Tensor, post: Any, prior: Any = None) -> None:
         """One stage of every row."""
         if self.state is None:
-            total = self.stages * self.count
-            self.state = state.map(lambda tensor: tensor.new_zeros((total, *tensor.shape[1:])))
-            self.post = post.map(lambda tensor: tensor.new_zeros((total, *tensor.shape[1:])))
+            self.state, self.post = self._room(state), self._room(post)
+            self.prior = None if prior is None else self._room(prior)
         rows = slice(step * self.count, (step + 1) * self.count)
         self.stage[rows], self.choice[rows] = stage, choice
         _write(self.state, rows, state)
         _write(self.post, rows, post)
+        if prior is not None:
+            _write(self.prior, rows, prior)
+
+    def _room(self, record: Any) -> Any:
+        """A record like this one for all stages."""
+        total = self.stages * self.count
+        return record.map(lambda tensor: tensor.new_zeros((total, *tensor.shape[1:])))
 
 
 def _write(record: Any, rows: slice, values: Any) -> None:

@@ -14,12 +14,13 @@ from models.lot_sizing.algebra.big_bucket import BigPeriod
 from models.lot_sizing.algebra.common import Plant
 from models.lot_sizing.algebra.machines import BEFORE_DEMAND
 from models.lot_sizing.algebra.period import Period, compile_period
+from models.lot_sizing.algebra.sequences import SequencedPeriod
 from models.lot_sizing.demand.tables import demand_tables
 from models.lot_sizing.instance import LotSizing
 from models.lot_sizing.layout import Layout, compile_layout
 from models.lot_sizing.lots import Lots, LotState
 from models.lot_sizing.simulator import Demand
-from models.program import Indices, LinearProgram, NoProgram, Program, Vector
+from models.program import Indices, LinearProgram, Program, Vector
 
 SETTLING = 5  # [periods]
 
@@ -35,12 +36,12 @@ class LotProgram(Program):
         largest = np.array([own.values.max() for own in tables.distributions])[tables.index].max(0)
         self.common = Plant(plant, self.layout, largest)
         self.relaxes = tuple(self.common.relaxations())
-        self._compiled: dict[bytes, Period | BigPeriod] = {}
+        self._compiled: dict[bytes, Period | BigPeriod | SequencedPeriod] = {}
 
     def stage(self, stage: int) -> LinearProgram:
         return self._period(stage).program
 
-    def _period(self, stage: int) -> Period | BigPeriod:
+    def _period(self, stage: int) -> Period | BigPeriod | SequencedPeriod:
         hours = self.layout.share[stage % len(self.layout.share)]
         if hours.tobytes() not in self._compiled:
             self._compiled[hours.tobytes()] = compile_period(self.common, hours)
@@ -77,15 +78,8 @@ class LotProgram(Program):
 
 
 def lot_program(plant: LotSizing) -> LotProgram:
-    """The algebraic face of a plant.
-
-    Raises:
-        NoProgram: a period has several lots and what a changeover takes depends on the item before it.
-    """
-    face = LotProgram(plant)
-    if plant.lots_per_period > 1 and face.common.by_pair:
-        raise NoProgram("several lots a period and changeovers by pair together have no algebra here")
-    return face
+    """The algebraic face of a plant."""
+    return LotProgram(plant)
 
 
 def _levels(layout: Layout) -> int:

@@ -137,9 +137,9 @@ class TestTables:
         face = ItemTables(busy())
         assert kept_stages(face) == list(range(12))
         monkeypatch.setattr("solvers.lagrangian.TABLES", 4 * face.num_posts)
-        assert kept_stages(face) == [7, 9, 10, 11]
+        assert kept_stages(face) == [0, 8, 10, 11]  # 11, 3, 1 and 0 stages before the last: far enough back for all
         values = part_values(face, torch.ones(12, 2, dtype=torch.float64), kept_stages(face))
-        assert values.index.tolist() == [0] * 8 + [1, 1, 2, 3]
+        assert values.index.tolist() == [0] * 6 + [1] * 4 + [2, 3]  # by stages left: 12–7, 6–3, 2, 1
 
     def test_a_very_long_horizon_keeps_its_end(self):
         kept = kept_stages(ItemTables(plant(periods=10_000)))
@@ -293,3 +293,40 @@ class TestBound:
     def test_what_does_not_fall_apart_is_refused_by_name(self):
         (issue,) = LAGRANGIAN.refuses(PROBLEM, plant(lot_rule="up_to_rate"), LagrangianConfig())
         assert "lots of any size" in issue.detail
+
+
+class TestSimplerTables:
+    """Large plants look for prices in tables of one machine an item; what holds is proven with the real ones."""
+
+    def test_with_one_maker_an_item_they_are_the_real_ones(self):
+        able = [
+            {"machine": machine, "item": item, "production": 3.0, "setup_cost": 1.0, "setup_loss": 1.0}
+            for machine, item in (("M1", "A"), ("M1", "B"), ("M2", "C"), ("M2", "D"))
+        ]
+        for more in ({}, {"setup_carry_over": True}, {"initial_state": "random"}):
+            face = ItemTables(busy(capabilities=able, **more))
+            prices = torch.rand(12, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+            bound, excess = dual(face, prices)
+            again, same = dual(face.simpler(), prices)
+            assert again == pytest.approx(bound, abs=1e-9)
+            torch.testing.assert_close(same, excess)
+
+    def test_one_machine_at_a_time_costs_no_less(self):
+        face = ItemTables(busy())
+        for scale in (0.0, 1.0, 3.0):
+            prices = torch.full((12, 2), scale, dtype=torch.float64)
+            assert dual(face.simpler(), prices)[0] >= dual(face, prices)[0] - 1e-9
+        assert face.simpler().num_posts < face.num_posts
+
+    @pytest.mark.parametrize("polished", [0, 10**9])
+    def test_the_bound_is_the_real_tables(self, polished, monkeypatch):
+        monkeypatch.setattr("solvers.lagrangian.SMALL", 0)
+        monkeypatch.setattr("solvers.lagrangian.POLISHED", polished)
+        result = trained(busy(), iterations=12)
+        found = result.bound.value_per_stage * 12
+        bound = dual(ItemTables(busy()), result.policy.prices.double(), gradient=False)[0]
+        assert found == pytest.approx(bound, rel=1e-6)
+        assert found < optimal_cost(PlantTable(busy()))
+        monkeypatch.setattr("solvers.lagrangian.SMALL", 10**9)
+        real = trained(busy(), iterations=12).bound.value_per_stage * 12
+        assert found > 0.97 * real

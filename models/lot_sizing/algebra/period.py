@@ -12,6 +12,7 @@ from models.linear_program import LinearProgram, compile_stage, plain_name
 from models.lot_sizing.algebra.big_bucket import BigPeriod, Buckets, big_period
 from models.lot_sizing.algebra.common import Plant
 from models.lot_sizing.algebra.machines import Machines
+from models.lot_sizing.algebra.sequences import SequencedPeriod, Sequences, sequenced_period
 from models.lot_sizing.algebra.stock import Stock
 from models.lot_sizing.layout import Floats, Ints
 
@@ -44,13 +45,18 @@ class Period:
         return given, np.take_along_axis(shares, given[..., None], 2)[..., 0]
 
 
-def compile_period(common: Plant, hours: Floats) -> Period | BigPeriod:
+def compile_period(common: Plant, hours: Floats) -> Period | BigPeriod | SequencedPeriod:
     """A period in which the machines work `hours` (M,) of a full one."""
     import pyomo.environ as pyo
 
     block = pyo.ConcreteModel()
-    several = common.plant.lots_per_period > 1
-    machines = Buckets(block, common, hours) if several else Machines(block, common, hours)
+    machines: Machines | Buckets | Sequences
+    if common.plant.lots_per_period == 1:
+        machines = Machines(block, common, hours)
+    elif common.by_pair:
+        machines = Sequences(block, common, hours)
+    else:
+        machines = Buckets(block, common, hours)
     stock = Stock(block, common, machines)
     block.cost = pyo.Objective(expr=pyo.quicksum([*machines.costs(), *stock.costs()]))
     incoming = [stock.incoming, stock.incoming_waiting, machines.before, block.incoming_run]
@@ -67,6 +73,8 @@ def compile_period(common: Plant, hours: Floats) -> Period | BigPeriod:
     )
     if isinstance(machines, Buckets):
         return big_period(common, machines, program)
+    if isinstance(machines, Sequences):
+        return sequenced_period(machines, program)
     return _located(common, machines, program)
 
 

@@ -16,12 +16,13 @@ import numpy as np
 from models.lot_sizing.algebra.big_bucket import Buckets
 from models.lot_sizing.algebra.common import Plant, add_rows
 from models.lot_sizing.algebra.machines import Machines
+from models.lot_sizing.algebra.sequences import Sequences
 
 
 class Stock:
     """Columns and rows of the items, given what the machines make."""
 
-    def __init__(self, block: Any, common: Plant, machines: Machines | Buckets) -> None:
+    def __init__(self, block: Any, common: Plant, machines: Machines | Buckets | Sequences) -> None:
         import pyomo.environ as pyo
 
         self.block, self.of, self.lay, self.sum = block, common, common.lay, pyo.quicksum

@@ -14,6 +14,7 @@ from models.dynamics import Stage
 from models.lot_sizing.exact.look_ahead import ItemSituation, Places
 from models.lot_sizing.exact.plant import items_refuse, plant
 from models.lot_sizing.exact.shelf import FLOAT, Shelf
+from models.lot_sizing.exact.single import SingleShelf
 from models.lot_sizing.instance import LotSizing
 from models.lot_sizing.lots import LotState
 from models.lot_sizing.simulator import LotPostState
@@ -27,9 +28,10 @@ class ItemTables(WeaklyCoupled[LotState, LotPostState]):
         ValueError: the instance has no tables (see `exact.plant.items_refuse`).
     """
 
-    def __init__(self, instance: LotSizing) -> None:
+    def __init__(self, instance: LotSizing, shelf: type[Shelf] = Shelf) -> None:
         if reason := items_refuse(instance):
             raise ValueError(reason)
+        self.instance = instance
         self.plant = plant(instance)
         self.num_stages, self.stationary = self.plant.num_stages, self.plant.stationary
         self.parts = tuple(item.id for item in instance.items)
@@ -37,14 +39,19 @@ class ItemTables(WeaklyCoupled[LotState, LotPostState]):
         self.relaxes = tuple(_relaxed(instance))
         makers = {item: len(self.plant.makers(item)) for item in range(self.plant.num_items)}
         self.shelves = [
-            Shelf(self.plant, [item for item in makers if makers[item] == bits])
+            shelf(self.plant, [item for item in makers if makers[item] == bits])
             for bits in sorted(set(makers.values()))
         ]
-        self._values = [shelf.num_values for shelf in self.shelves]
-        self._posts = [shelf.num_posts for shelf in self.shelves]
+        self._values = [own.num_values for own in self.shelves]
+        self._posts = [own.num_posts for own in self.shelves]
         self.num_posts = sum(self._posts)
-        self._order = torch.tensor([item for shelf in self.shelves for item in shelf.items]).argsort()
-        self.places = Places(instance, self.plant, self.shelves)
+        self._order = torch.tensor([item for own in self.shelves for item in own.items]).argsort()
+        # Where joint decisions find their entries; the simpler tables have no such place.
+        self.places = Places(instance, self.plant, self.shelves if shelf is Shelf else [])
+
+    def simpler(self) -> WeaklyCoupled[LotState, LotPostState]:
+        """Items that one machine at a time may make."""
+        return ItemTables(self.instance, SingleShelf)
 
     def capacity(self, stage: int) -> Float[Tensor, " resource"]:
         """One item a machine and period."""

@@ -22,12 +22,17 @@ class Shelf:
         self.machines = torch.tensor([plant.makers(item) for item in items], dtype=torch.long).reshape(len(items), -1)
         self.bits = self.machines.shape[1]
         levels, post_levels = (max(of(item) for item in items) for of in (plant.levels, plant.post_levels))
-        self.values = (len(items), 1 << self.bits, levels)
-        self.posts = (len(items), 1 << self.bits, post_levels)
+        self.values = (len(items), self.codes(self.bits), levels)
+        self.posts = (len(items), self.codes(self.bits), post_levels)
         self.num_values, self.num_posts = (shape[0] * shape[1] * shape[2] for shape in (self.values, self.posts))
         self._halves: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
         # pattern → machine of the list → how it goes on with an item, and the ways it turns to one
         self._turns = [[self._ways(made, bit) for bit in range(self.bits)] for made in torch.from_numpy(plant.made)]
+
+    @staticmethod
+    def codes(bits: int) -> int:
+        """Setups of an item that so many machines can make."""
+        return 1 << bits
 
     def expect(self, values: Float[Tensor, "item code level"], stage: int) -> Float[Tensor, "item code post"]:
         """E[cost after demand + value of what is left]."""
@@ -86,10 +91,14 @@ class Shelf:
     def _first(self, row: int) -> Float[Tensor, "code level"]:
         """Chances of an item's states at stage 0."""
         item = self.items[row]
+        stock = torch.zeros(self.values[2], dtype=FLOAT)
+        stock[: self.plant.levels(item)] = torch.from_numpy(self.plant.first_stock(item))
+        return torch.outer(self._first_codes(item, row), stock)
+
+    def _first_codes(self, item: int, row: int) -> Float[Tensor, " code"]:
+        """Chances of an item's setups at stage 0."""
         code = torch.ones(1, dtype=FLOAT)
         for machine in self.machines[row].tolist():
             chance = float(self.plant.first_setup(machine)[item])
             code = torch.outer(code, torch.tensor([1 - chance, chance], dtype=FLOAT)).flatten()
-        stock = torch.zeros(self.values[2], dtype=FLOAT)
-        stock[: self.plant.levels(item)] = torch.from_numpy(self.plant.first_stock(item))
-        return torch.outer(code, stock)
+        return code

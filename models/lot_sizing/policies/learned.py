@@ -64,6 +64,10 @@ class LotPolicy(ChoicePolicy[LotState, Lots]):
         """The plant's."""
         return self._simulator[0].lot_choices
 
+    def even_out(self) -> None:
+        """Go on as set up no more gladly than anything else."""
+        nn.init.zeros_(self.keep)
+
     def features(self, state: LotState, stage: Stage) -> Tensor:
         """The encoder's."""
         encoded: Tensor = self.encoder(state, stage)
