@@ -199,4 +199,4 @@ def test_it_learns_what_the_look_ahead_does_not_know():
     samples = compare(LOT_SIZING.simulator(own.instance), found, 5, scenarios=2048)
     change, error = estimate(samples["learned"].total - samples["ahead"].total)
     assert change < -4 * error
-    assert change < -0.02 * samples["ahead"].total.mean()
+    assert change < -0.01 * samples["ahead"].total.mean()
