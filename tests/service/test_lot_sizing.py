@@ -83,7 +83,12 @@ def test_policies_rules_and_plans_meet_in_one_evaluation(client: httpx.Client, i
     asked = {"kind": "evaluate", "instance_id": instance_id, "policies": names, "rules": ["hysteresis", "static"]}
     job = finished(client, asked | {"scenarios": 256})
     found = client.get(f"/v1/evaluations/{job['evaluation_id']}").json()["document"]
-    assert len(found["policies"]) + len(found.get("rules", [])) == len(names) + 2
+    assert len(found["policies"]) == len(names) + 2
+    bound, costs = found["bound"], {entry["name"]: entry for entry in found["policies"]}
+    assert bound["kind"] == "optimal"
+    assert all(own["mean_cost"] > bound["value"] - 4 * own["standard_error"] for own in costs.values())
+    best = costs["value_iteration:1"]
+    assert best["mean_cost"] < bound["value"] + 4 * best["standard_error"]
 
 
 def test_it_says_what_to_make_now_and_why(client: httpx.Client, learned: str) -> None:

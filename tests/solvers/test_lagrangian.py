@@ -306,10 +306,11 @@ class TestSimplerTables:
         for more in ({}, {"setup_carry_over": True}, {"initial_state": "random"}):
             face = ItemTables(busy(capabilities=able, **more))
             prices = torch.rand(12, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-            bound, excess = dual(face, prices)
-            again, same = dual(face.simpler(), prices)
+            bound, _ = dual(face, prices)
+            again, excess = dual(face.simpler(), prices)
             assert again == pytest.approx(bound, abs=1e-9)
-            torch.testing.assert_close(same, excess)
+            other = prices + 0.1 * torch.rand_like(prices)
+            assert dual(face, other)[0] <= bound + float((excess * (other - prices)).sum()) + 1e-9
 
     def test_one_machine_at_a_time_costs_no_less(self):
         face = ItemTables(busy())

@@ -27,17 +27,19 @@ class SingleShelf(Shelf):
     ) -> Float[Tensor, "item code level"]:
         """The least over which machine, if any, makes an item."""
         pattern = int(self.plant.pattern[stage % len(self.plant.pattern)])
-        idle = posts[:, -1]
-        turned, goes_on = idle, []
+        idle, turned, goes_on = posts[:, -1], [], []
         for bit, (again, fresh) in enumerate(self._turns[pattern]):
             table = posts[:, bit, None, None]
             price = prices[self.machines[:, bit]].reshape(-1, 1)
-            for way in fresh:
-                turned = torch.minimum(turned, way.made(table)[:, 0, 0] + price)
+            turned.append(_least([way.made(table)[:, 0, 0] for way in fresh]) + price)
             own = again.made(table)[:, 0, 0] + price
             goes_on.append(torch.minimum(own, posts[:, bit] + price) if self.plant.carries_over else own)
-        values = torch.stack([*(torch.minimum(turned, own) for own in goes_on), turned], 1)
-        return values[..., : self.values[2]]
+        # A machine goes on with what it is set up for, or another one turns to it; it does not set itself up again.
+        values = [
+            _least([idle, goes_on[bit], *(own for other, own in enumerate(turned) if other != bit)])
+            for bit in range(self.bits)
+        ]
+        return torch.stack([*values, _least([idle, *turned])], 1)[..., : self.values[2]]
 
     def _first_codes(self, item: int, row: int) -> Float[Tensor, " code"]:
         """Chances of the setups at stage 0; machines that are set up at once count as if only one of them were."""
@@ -46,3 +48,7 @@ class SingleShelf(Shelf):
         )
         share = chance / max(float(chance.sum()), 1.0)
         return torch.cat([share, 1 - share.sum(0, keepdim=True)])
+
+
+def _least(tables: list[Tensor]) -> Tensor:
+    return tables[0] if len(tables) == 1 else torch.stack(tables).amin(0)
