@@ -26,7 +26,8 @@ Choices and why
     lowered, all and one by one, while simulated cost falls (`tuned`).
   * The prices of the stage itself play no part in its decision: there the resources are what they are.
 
-Metrics logged: `bound`, of this iteration's prices; `best_bound`; `excess`, the largest expected use beyond capacity.
+Metrics logged: `bound`, of this iteration's prices, and `best_bound` [money/stage], of the horizon that is priced;
+`excess`, the largest expected use beyond capacity.
 """
 
 from __future__ import annotations
@@ -182,7 +183,7 @@ class Ascent:
         return self.iteration >= self.iterations
 
     def step(self, should_stop: Callable[[], bool] = no_stop) -> dict[str, float]:
-        """Judge the prices and move them. Bounds told are scaled to the whole horizon.
+        """Judge the prices and move them. Bounds are told per stage.
 
         Raises:
             Stopped: a stop was asked for.
@@ -200,8 +201,8 @@ class Ascent:
         self.prices = (self.prices + self.first_step / (1 + self.iteration / DECAY) * self.momentum).clamp_min(0.0)
         self.steady = STEADY * self.steady + (1 - STEADY) * self.prices
         self.iteration += 1
-        scale = stages / len(self.prices)
-        return {"bound": bound * scale, "best_bound": self.peak * scale, "excess": float(excess.max())}
+        stages = len(self.prices)
+        return {"bound": bound / stages, "best_bound": self.peak / stages, "excess": float(excess.max())}
 
     def _lengthen(self, stages: int) -> None:
         """Go on with the real horizon, from the best prices of the short one."""
