@@ -63,6 +63,7 @@ POLISH = 0.25  # of the iterations, last, on the real horizon
 PATIENCE = 5.0  # [s] that a last evaluation may take after a stop was asked for
 TABLES = 16_000_000  # post-values that a policy keeps
 DENSE = 64  # last stages of a long horizon, whose tables differ
+REACH = 32  # stages from the end beyond which all tables are alike, where few are kept
 SMALL = 5_000_000  # post-values of a short horizon up to which prices are looked for with the real tables alone
 POLISHED = 60_000_000  # post-values of the real horizon up to which they are improved with the real tables at last
 RECORDED = 30_000_000  # post-values of all stages beyond which a stage is computed again for the gradient
@@ -337,7 +338,7 @@ def kept_stages(face: WeaklyCoupled[Any, Any]) -> list[int]:
     if not face.stationary:
         return sorted({round(k * (stages - 1) / max(fit - 1, 1)) for k in range(fit)})
     dense = [*range(DENSE), 2 * DENSE, 4 * DENSE]
-    reach = min(stages - 1, DENSE)
+    reach = min(stages - 1, REACH)
     spread = [0, *(round(reach ** (k / max(fit - 2, 1))) for k in range(fit - 1))] if fit > 1 else [reach]
     before = dense if len(dense) <= fit else sorted(set(spread))
     return sorted(stages - 1 - own for own in before if own < min(stages, 4 * DENSE + 1))
