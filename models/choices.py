@@ -94,6 +94,10 @@ class ChoicePolicy(Policy[S, D], ABC, Generic[S, D]):
         """The network's logits of a slot, or of all, with what the prior adds to them."""
         return logits
 
+    def encoded(self, state: S, stage: Stage) -> S:
+        """The states with what networks see of them, if that is computed once and kept while a policy learns."""
+        return state
+
     def even_out(self) -> None:
         """Forget what an untrained policy is inclined to: another one says what to start from."""
 
@@ -155,6 +159,13 @@ class Values(nn.Module, ABC, Generic[S, P]):
     @abstractmethod
     def post_value(self, post: P, stage: Stage) -> Float[Tensor, " batch"]:
         """V^x(s^x): expected cost to go after the decision of this stage, its own cost left out [money]."""
+
+    def encoded(self, post: P, stage: Stage) -> P:
+        """The post-decision states with what networks see of them, if that is kept; states are the policy's to encode.
+
+        A policy and the critics of the same problem see the same of a state.
+        """
+        return post
 
     def annuity(self, stage: Stage) -> Tensor:
         """Σ_{k < T − t} γ^k: stages left, discounted; () or (batch,)."""

@@ -277,8 +277,8 @@ class Learner:
         for step in range(memory.stages):
             watch()
             state, stage = rows.state, rows.stage
-            prior = actor.prior(state, stage)
-            done = label = actor.pick(state, stage, self._sampled, prior)
+            prior, seen_state = actor.prior(state, stage), actor.encoded(state, stage)
+            done = label = actor.pick(seen_state, stage, self._sampled, prior)
             if imitated:
                 label = self._taught(state, stage)
                 done = torch.where((torch.arange(len(stage), device=stage.device) % 2 == 0)[:, None], label, done)
@@ -286,7 +286,7 @@ class Learner:
                 done, memory.tried[step] = self._try(state, stage, done)
                 seen.goes_on[step - 1 : step] *= (~memory.tried[step]).to(seen.goes_on.dtype)
             post, seen.decided[step], seen.realized[step] = rows.step(actor.choices.decision(done))
-            memory.put(step, state, stage, label, post, prior)
+            memory.put(step, seen_state, stage, label, self.critics.encoded(post, stage), prior)
             if self.potentials is not None and prior is not None:
                 self.potentials.put(step, prior, post, stage)
             for cohort, ended in rows.over():

@@ -103,6 +103,10 @@ class ResidualActor(ChoicePolicy[Any, Any]):
         excess = prior.excess if slot is None else prior.excess[:, slot]
         return logits - excess * torch.exp(-self.log_heat)
 
+    def encoded(self, state: Any, stage: Stage) -> Any:
+        """The network's."""
+        return self.network.encoded(state, stage)
+
     def read(self, state: Any, stage: Stage) -> Any:
         """The network's."""
         return self.network.read(state, stage)
@@ -127,6 +131,10 @@ class ResidualValues(Values[Any, Any]):
         super().__init__(rest.num_stages)
         self.rest = rest
         self._guide = (guide,)  # the actor's, whose weights it is stored with
+
+    def encoded(self, post: Any, stage: Stage) -> Any:
+        """The rest's."""
+        return self.rest.encoded(post, stage)
 
     def value(self, state: Any, stage: Stage) -> Tensor:
         """Φ + v_θ."""

@@ -1,6 +1,7 @@
 """What networks see of a plant: stock against its limits and against demand, setups, runs, hours, and the calendar."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,6 +15,20 @@ from models.lot_sizing.simulator import LotPostState, LotSimulator
 COVER = 2.0  # stock is seen through exp(−stock / (COVER · mean demand)): fine where it runs out, coarse above
 NEAR_END = (2.0, 8.0)  # periods over which the end of the horizon makes itself felt
 LOOKAHEAD = 4  # periods of expected demand that are seen, where it changes
+
+
+@dataclass(frozen=True)
+class SeenState(LotState):
+    """A state with its features."""
+
+    features: Float[Tensor, "batch feature"]
+
+
+@dataclass(frozen=True)
+class SeenPost(LotPostState):
+    """A post-decision state with its features."""
+
+    features: Float[Tensor, "batch feature"]
 
 
 class LotEncoder(Encoder):
@@ -55,9 +70,19 @@ class LotEncoder(Encoder):
         self.size = self.num_items * self.item_size + len(self.machine_ids) * self.machine_size + self.calendar_size
 
     def forward(self, state: LotState | LotPostState, stage: Stage) -> Float[Tensor, "batch feature"]:
-        """All features side by side: items, machines, calendar."""
+        """All features side by side: items, machines, calendar; those that are there already if they are."""
+        if isinstance(state, SeenState | SeenPost):
+            return state.features
         items, machines = self._items(state, stage), self._machines(state, stage)
         return torch.cat((items.flatten(1), machines.flatten(1), self._calendar(state, stage)), 1)
+
+    def seen_state(self, state: LotState, stage: Stage) -> SeenState:
+        """The states with their features."""
+        return SeenState(state.stock, state.setup, state.run, self(state, stage))
+
+    def seen_post(self, post: LotPostState, stage: Stage) -> SeenPost:
+        """The post-decision states with their features."""
+        return SeenPost(post.stock, post.setup, post.run, self(post, stage))
 
     def names(self) -> list[FeatureName]:
         """Words for the features a planner can act on, in the order of `forward`."""

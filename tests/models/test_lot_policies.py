@@ -1,5 +1,7 @@
 """Learned policies and critics of a plant: what a machine's weights may depend on, features and their names."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -84,6 +86,27 @@ class TestEncoder:
             post, _ = simulator.decide(state, rule(state, stage), stage)
             assert torch.isfinite(encoder(post, stage)).all()
             state, _ = simulator.realize(post, noise, stage)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_features_computed_once_are_those_computed_again(name):
+    """What a rollout keeps of its states, rows and all, weighs and is worth the same as the states themselves."""
+    simulator = LOT_SIZING.simulator(EXAMPLES[name])
+    policy = LOT_SIZING.family("mlp").build(EXAMPLES[name], simulator, NetworkSize(16, 2))
+    critics = LOT_SIZING.values(EXAMPLES[name], simulator, NetworkSize(16, 2))
+    state = simulator.initial(6, torch.Generator().manual_seed(0))
+    stage, some = torch.arange(6) % simulator.num_stages, torch.tensor([4, 1, 1])
+    choice = policy.pick(state, stage, likeliest)
+    post, _ = simulator.decide(state, policy.choices.decision(choice), stage)
+    seen, after = policy.encoded(state, stage).rows(some), critics.encoded(post, stage).rows(some)
+    assert not torch.equal(seen.features, after.features)
+    weights = policy.logits(seen, stage[some], choice[some])
+    torch.testing.assert_close(weights, policy.logits(state.rows(some), stage[some], choice[some]))
+    torch.testing.assert_close(critics.value(seen, stage[some]), critics.value(state.rows(some), stage[some]))
+    again = critics.post_value(post.rows(some), stage[some])
+    torch.testing.assert_close(critics.post_value(after, stage[some]), again)
+    changed = replace(seen, features=torch.zeros_like(seen.features))
+    assert not torch.allclose(critics.value(changed, stage[some]), critics.value(seen, stage[some]))
 
 
 class TestCritics:

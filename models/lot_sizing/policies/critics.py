@@ -22,6 +22,10 @@ class LotValues(Values[LotState, LotPostState]):
         self.before = squashed(self.encoder.size, size.width, size.depth, 1, 1.0)
         self.after = squashed(self.encoder.size, size.width, size.depth, 1, 1.0)
 
+    def encoded(self, post: LotPostState, stage: Stage) -> LotPostState:
+        """With the encoder's features."""
+        return self.encoder.seen_post(post, stage)
+
     def value(self, state: LotState, stage: Stage) -> Float[Tensor, " batch"]:
         """V(s)."""
         said: Tensor = self.before(self.encoder(state, stage)).squeeze(1)

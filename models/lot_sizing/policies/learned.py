@@ -73,6 +73,10 @@ class LotPolicy(ChoicePolicy[LotState, Lots]):
         encoded: Tensor = self.encoder(state, stage)
         return encoded
 
+    def encoded(self, state: LotState, stage: Stage) -> LotState:
+        """With the encoder's features."""
+        return self.encoder.seen_state(state, stage)
+
     def feature_names(self) -> list[FeatureName]:
         """The encoder's."""
         return self.encoder.names()
