@@ -269,6 +269,8 @@ def lagrangian_bound(problem: Problem, instance: Instance, should_stop: Callable
             while not ascent.done:
                 ascent.step(should_stop)
         each = (time.monotonic() - started) / max(ascent.iteration, 1)
+        if ascent.rough and ascent.simple is not None:
+            each *= ascent.face.num_posts / max(ascent.simple.num_posts, 1)
         # One more evaluation is worth a moment's patience: without it there may be no bound at all.
         patient = each * ascent.face.num_stages / len(ascent.prices) < PATIENCE
         return bound_value(ascent, *ascent.prove(no_stop if patient else should_stop))
