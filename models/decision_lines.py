@@ -68,7 +68,7 @@ class DecisionLines:
     def refuse_moved(self, repairs: Collection[tuple[Repair, int, str]]) -> None:
         """Add an issue for everything the rules would move: the repair, its line and its field."""
         for repair, row, field in repairs:
-            detail = f"{repair.proposed:g} cannot be done: {repair.rule} (nearest: {repair.feasible:g})"
+            detail = f"{repair.proposed:,.8g} cannot be done: {repair.rule} (nearest: {repair.feasible:,.8g})"
             self.refuse("infeasible", detail, row, field)
 
     def settle(self) -> None:

@@ -24,7 +24,7 @@ from models.inventory_network.planner.importers import STATE_FILES, STATE_OPTION
 from models.inventory_network.planner.state_reader import Places, StateArrays, StateReader
 from models.inventory_network.planner.state_schema import state_schema
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
-from models.view import Column, Repair, View
+from models.view import Column, Repair, View, plain
 
 Floats = npt.NDArray[np.float64]
 DERIVED = ("arrives_in_between", "arrives_in_on_average", "arrives_on")  # of a line, beside its columns
@@ -211,19 +211,19 @@ class NetworkView(View):
         if asked < 0:
             return "an order is not negative"
         if lane.capacity is not None and asked > lane.capacity:
-            return f"the lane carries at most {lane.capacity:g} units a period"
+            return f"the lane carries at most {plain(lane.capacity)} units a period"
         source = int(lay.source[lane_place])
         wanted = float(all_asked[torch.from_numpy(lay.source == source)].clamp_min(0).sum())
         limit = float(supply[source])
         if limit < UNLIMITED and wanted > limit and given < asked:
-            return f"{lane.source} can ship {limit:.6g} units now, shared in proportion to what was asked"
+            return f"{lane.source} can ship {plain(limit)} units now, shared in proportion to what was asked"
         if asked < lane.minimum_order:
-            return f"an order on this lane is none or at least {lane.minimum_order:g} units"
+            return f"an order on this lane is none or at least {plain(lane.minimum_order)} units"
         if lane.lot_multiple is not None:
-            return f"orders on this lane are multiples of {lane.lot_multiple:g} units"
+            return f"orders on this lane are multiples of {plain(lane.lot_multiple)} units"
         target = lay.nodes[int(lay.target[lane_place])]
         if target.storage_capacity is not None and given < asked:
-            return f"{target.id} may have at most {target.storage_capacity:g} units in stock and on the way"
+            return f"{target.id} may have at most {plain(target.storage_capacity)} units in stock and on the way"
         return "orders are whole units"
 
     def probes(self, state: NetworkState) -> NetworkState | None:

@@ -21,7 +21,7 @@ from models.lot_sizing.planner.schedule import bars
 from models.lot_sizing.planner.state_files import STATE_FILES, STATE_OPTIONS, read_state_files
 from models.lot_sizing.planner.state_reader import Places, StateArrays, StateReader, count_rows, state_schema
 from models.lot_sizing.simulator import LotSimulator
-from models.view import Column, Repair, View
+from models.view import Column, Repair, View, plain
 
 DECIMALS = 4  # quantities are given to a ten-thousandth of a unit
 
@@ -248,11 +248,13 @@ class LotView(View):
         for item in self.plant.items:
             if item.inventory_max is not None and stock[item.id] > item.inventory_max:
                 notes.append(
-                    f"stock of {item.id} ({stock[item.id]:g}) is above its limit ({item.inventory_max:g}): "
+                    f"stock of {item.id} ({plain(stock[item.id])}) is above its limit ({plain(item.inventory_max)}): "
                     "what is still over it after demand is scrapped"
                 )
             if item.backlog_max is not None and -stock[item.id] > item.backlog_max:
-                notes.append(f"backlog of {item.id} ({-stock[item.id]:g}) is beyond {item.backlog_max:g}: it is lost")
+                notes.append(
+                    f"backlog of {item.id} ({plain(-stock[item.id])}) is beyond {plain(item.backlog_max)}: it is lost"
+                )
         return notes
 
 

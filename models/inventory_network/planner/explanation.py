@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from models.inventory_network.instance import InventoryNetwork, Lane, Node
 from models.inventory_network.layout import Ints, Layout
+from models.view import plain
 
 Floats = npt.NDArray[np.float64]
 Moments = Callable[[Ints], tuple[Floats, Floats]]
@@ -55,16 +56,18 @@ class Explainer:
         stock, coming = float(now.stock[k]), float(now.under_way[k])
         ordered, lead = float(now.orders[self.into[k]].sum()), int(self.lay.lead_time[self.into[k]].max())
         position = stock + coming + ordered
-        held = f"holds {stock:.6g}" if stock >= 0 else f"owes {-stock:.6g}"
-        parts = [f"{node.id} {held} and has {coming:.6g} on the way; with {ordered:.6g} ordered now its position "]
+        held = f"holds {plain(stock)}" if stock >= 0 else f"owes {plain(-stock)}"
+        parts = [
+            f"{node.id} {held} and has {plain(coming)} on the way; with {plain(ordered)} ordered now its position "
+        ]
         flow = float(self.lay.flow[k])
         cover = position / flow if flow > 0 else 0.0
-        parts.append(f"is {position:.6g} and covers {cover:.1f} periods of mean demand ({flow:.4g} a period)")
+        parts.append(f"is {plain(position)} and covers {cover:.1f} periods of mean demand ({plain(flow)} a period)")
         parts.append(f"; an order takes up to {_periods(lead)} to arrive" if lead else "; an order arrives at once")
         if k < self.lay.num_demand:
             parts.append(self._until_arrival(k, lead, position, now.stage))
         if now.expiring.get(node.id, 0.0) > 0:
-            parts.append(f"; {now.expiring[node.id]:.6g} of its stock can be sold in this period only")
+            parts.append(f"; {plain(now.expiring[node.id])} of its stock can be sold in this period only")
         if now.sensitivity is not None:
             parts.append(f"; with one unit more in stock, {_change(float(now.sensitivity[k]))} would be ordered")
         return "".join(parts) + "."
@@ -73,7 +76,7 @@ class Explainer:
         """Demand until an order placed next period can have arrived, against the position."""
         mean, std = self.moments(np.arange(stage, stage + lead + 1))
         expected, spread = float(mean[:, k].sum()), math.sqrt(float((std[:, k] ** 2).sum()))
-        words = f", and demand until the one after it can arrive is {expected:.4g} ± {spread:.3g}"
+        words = f", and demand until the one after it can arrive is {plain(expected)} ± {plain(spread)}"
         if spread == 0:
             return words
         # The normal approximation of demand over the lead time: what planners' safety stocks rest on.
@@ -83,15 +86,15 @@ class Explainer:
     def _lane(self, lane: Lane, ordered: float) -> str:
         rules = []
         if lane.fixed_order_cost:
-            rules.append(f"an order costs {lane.fixed_order_cost:g} whatever its size")
+            rules.append(f"an order costs {plain(lane.fixed_order_cost)} whatever its size")
         if lane.minimum_order:
-            rules.append(f"an order is at least {lane.minimum_order:g}")
+            rules.append(f"an order is at least {plain(lane.minimum_order)}")
         if lane.lot_multiple:
-            rules.append(f"an order is a multiple of {lane.lot_multiple:g}")
+            rules.append(f"an order is a multiple of {plain(lane.lot_multiple)}")
         if lane.random_lead_time is not None:
             times = lane.random_lead_time
-            rules.append(f"goods take {times.values[0]} to {times.values[-1]} periods, {times.mean:.3g} on average")
-        what = f"{ordered:.6g} ordered now" if ordered > 0 else "nothing ordered now"
+            rules.append(f"goods take {times.values[0]} to {times.values[-1]} periods, {plain(times.mean)} on average")
+        what = f"{plain(ordered)} ordered now" if ordered > 0 else "nothing ordered now"
         return f"{lane.source} to {lane.target}, {what}: {', '.join(rules)}."
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from models.lot_sizing.instance import LotSizing
 from models.lot_sizing.layout import Floats
 from models.lot_sizing.planner.outlook import Outlook
+from models.view import plain
 
 MOST_TOLD = 4  # items at risk that are named
 WORTH_TELLING = 0.005  # chance of running short below which an item is safe
@@ -36,7 +37,7 @@ def sentences(plant: LotSizing, lines: list[MachineLine], stock: Floats, now: Ou
         item = plant.items[k]
         what = "is expected to wait" if plant.is_backlogged(item) else "is expected to be lost"
         told.append(
-            f"{item.id} runs short this period with chance {risk[k]:.0%}: {now.short[row, k]:.3g} units {what}."
+            f"{item.id} runs short this period with chance {risk[k]:.0%}: {plain(now.short[row, k])} units {what}."
         )
     return told
 
@@ -47,13 +48,13 @@ def _machine(plant: LotSizing, line: MachineLine, stock: Floats, demand: Floats)
     if line.item is None:
         return f"{line.machine} idles."
     k = plant.item_place[line.item]
-    lasts = f"stock {stock[k]:.4g}" + (f" lasts {max(stock[k], 0) / demand[k]:.2g} periods" if demand[k] > 0 else "")
-    made = f"{line.quantity:.4g} units"
+    lasts = f"stock {plain(stock[k])}" + (f" lasts {max(stock[k], 0) / demand[k]:.2g} periods" if demand[k] > 0 else "")
+    made = f"{plain(line.quantity)} units"
     if line.item == line.before:
         why = "bound by its minimum run; " if line.bound else ""
         return f"{line.machine} goes on with {line.item} ({why}{lasts}): {made}, no changeover."
     origin = f" from {line.before}" if line.before else ""
-    paid = f"for a setup cost of {line.setup_cost:.4g}"
+    paid = f"for a setup cost of {plain(line.setup_cost)}"
     return f"{line.machine} changes over{origin} to {line.item} ({lasts}): {made} {paid}."
 
 
@@ -63,6 +64,10 @@ def compared(line: MachineLine, options: list[str | None], costs: list[float], c
     if len(known) < 2:
         return None
     base = costs[chosen]
-    told = [f"{options[k] or 'idle'} {cost - base:+.4g}" for cost, k in known if k != chosen]
+    told = [f"{options[k] or 'idle'} {_signed(cost - base)}" for cost, k in known if k != chosen]
     name = options[chosen] or "idle"
-    return f"{line.machine}: {name} is expected to cost {base:.5g} from now on; against it {', '.join(told)}."
+    return f"{line.machine}: {name} is expected to cost {plain(base)} from now on; against it {', '.join(told)}."
+
+
+def _signed(value: float) -> str:
+    return f"{'-' if value < 0 else '+'}{plain(abs(value))}"
