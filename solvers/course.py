@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.course import Course, Step
 from models.lazy import torch
+from solvers.core import InnerSolveError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,17 +28,21 @@ Decide = Callable[[Any, Any], Any]
 def follow(
     simulator: Simulator[Any, Any, Any, Any], decide: Decide, first: Step, stages: int, with_fan: bool = False
 ) -> Course:
-    """The coming `stages` at most, within the horizon, from a state and its decision (batches of one)."""
+    """The coming `stages` at most, within the horizon, from a state and its decision (batches of one).
+
+    A stage in which a policy that plans finds no plan ends the expected course, and takes the fan away.
+    """
     now = int(first[2][0])
     ahead = max(min(stages, simulator.num_stages - now), 1)
     expected = _roll(simulator, decide, first, ahead, simulator.expected(1) if ahead > 1 else None)
-    if not with_fan or ahead < 2 or not _quick(simulator, decide, expected[1], ahead):
+    if not with_fan or len(expected) < 2 or not _quick(simulator, decide, expected[1], ahead):
         return Course(expected)
     state, decision, stage = first
     generator = torch.Generator().manual_seed(SEED)
     noise = simulator.onward(state, now, SCENARIOS, generator)
     start = (_repeated(state, SCENARIOS), _repeated(decision, SCENARIOS), stage.expand(SCENARIOS))
-    return Course(expected, _roll(simulator, decide, start, ahead, noise))
+    sampled = _roll(simulator, decide, start, len(expected), noise)
+    return Course(expected, sampled if len(sampled) == len(expected) else None)
 
 
 def _roll(
@@ -49,7 +54,10 @@ def _roll(
         post, _ = simulator.decide(state, decision, now)
         state, _ = simulator.realize(post, noise, now)
         stage = stage + 1
-        decision = decide(state, stage)
+        try:
+            decision = decide(state, stage)
+        except InnerSolveError:
+            break
         steps.append((state, decision, stage))
     return tuple(steps)
 

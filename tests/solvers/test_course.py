@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from models.core import NetworkSize
 from models.registry import problem
 from service.figures import FigureView
+from solvers.core import InnerSolveError
 from solvers.course import SCENARIOS, follow
 from solvers.families import policy_of
 from solvers.serving import ServedPolicy
@@ -112,6 +113,19 @@ class TestCourse:
         spread = [float(there.net_inventory.std(0).max()) for there, _, _ in found.sampled]
         assert spread[0] == 0 < spread[1]
         assert found.sampled[1][0].batch == SCENARIOS
+
+    def test_a_stage_without_a_plan_ends_it(self) -> None:
+        policy = served("inventory_network", "capacitated-two-suppliers", "base_stock")
+        state, stage = policy.view.decode([policy.view.today()])
+
+        def decide(state: Any, stage: Any) -> Any:
+            if (state.batch == 128 and int(stage[0]) == 3) or int(stage[0]) == 5:
+                raise InnerSolveError("no plan")
+            return policy._decide(state, stage)[1]
+
+        found = follow(policy._exact, decide, (state, decide(state, stage), stage), 9, with_fan=True)
+        assert found.stages == [0, 1, 2, 3, 4]
+        assert found.sampled is None
 
     def test_it_ends_with_the_horizon(self) -> None:
         policy = served("inventory_network", "capacitated-two-suppliers", "base_stock")
