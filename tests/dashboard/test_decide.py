@@ -11,6 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from service.db.rows import RecommendationRow
 from tests.dashboard.browser import TABLET, is_cut, opened, settle
 from tests.service.api_server import Server, add_policy, example_document, make_settings, running
 
@@ -223,6 +224,33 @@ class TestJudging:
             o["quantity"] for o in proposed[1:]
         ]
 
+    def test_numbers_that_cannot_be_done_are_refused_at_their_cell(self, page: Page, shop: Server) -> None:
+        open_policy(page)
+        recommend(page)
+        page.get_by_role("button", name="Override").click()
+        page.get_by_label("Reason").fill("Send some back.")
+        type_into(page, cell(page, "1", "quantity", "Your decision"), "-3")
+        page.get_by_role("button", name="Keep my decision").click()
+        alert = page.get_by_role("region", name="Your judgement").get_by_role("alert")
+        expect(alert).to_contain_text("dc → s1, quantity")
+        expect(alert).to_contain_text("an order is not negative")
+        expect(page.locator(".cell-fault")).to_have_text("−3")
+        assert newest(shop)["outcome"] is None
+        type_into(page, cell(page, "1", "quantity", "Your decision"), "0")
+        expect(page.locator(".cell-fault")).to_have_count(0)
+        page.get_by_role("button", name="Keep my decision").click()
+        expect(page.get_by_role("region", name="Your judgement")).to_contain_text("Overridden")
+
+    def test_only_what_is_decided_is_edited(self, page: Page) -> None:
+        open_policy(page)
+        recommend(page)
+        page.get_by_role("button", name="Override").click()
+        grid = page.get_by_role("group", name="Your decision")
+        expect(grid.locator(".cell-typed").first).to_be_visible()
+        assert set(grid.locator(".cell-typed").evaluate_all("cells => cells.map(c => c.getAttribute('col-id'))")) == {
+            "quantity"
+        }
+
     def test_a_line_tells_its_own_reasons(self, page: Page) -> None:
         open_policy(page)
         recommend(page)
@@ -230,6 +258,64 @@ class TestJudging:
         expect(why.get_by_role("listitem").first).to_be_visible()
         page.get_by_role("group", name="Recommended decision").locator('[row-id="1"] [col-id="to"]').click()
         expect(why.get_by_role("status")).to_contain_text("holds")
+
+
+class TestShown:
+    def test_alerts_come_first_and_figures_are_drawn(self, page: Page, shop: Server) -> None:
+        open_policy(page)
+        type_into(page, cell(page, "s1", "on_hand"), "0")
+        recommend(page)
+        answer = newest(shop)["response"]
+        assert answer["alerts"]
+        expect(page.get_by_text(answer["alerts"][0]["title"], exact=True)).to_be_visible()
+        settle(page)
+        expect(page.get_by_role("heading", name="What it means")).to_be_visible()
+        expect(page.locator("figure .chart").first).to_be_visible()
+
+    def test_a_decision_is_saved_for_a_spreadsheet(self, page: Page) -> None:
+        open_policy(page)
+        recommend(page)
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="CSV").click()
+        assert saved.value.path().read_text().splitlines()[0] == "From,To,Quantity [units],Arrives in [periods]"
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Excel").click()
+        assert saved.value.path().read_bytes()[:2] == b"PK"
+
+
+class TestReplay:
+    def test_it_is_asked_for_and_told(self, page: Page, shop: Server) -> None:
+        asked = httpx.post(f"{shop.url}/v1/policies/north/recommend", json={}).json()
+        path = f"{shop.url}/v1/recommendations/{asked['recommendation_id']}"
+        lines = [line | {"quantity": 1.0} for line in asked["decision"]["orders"]]
+        own = {"outcome": "overridden", "decision": {"orders": lines}, "note": "Little money is left."}
+        httpx.put(f"{path}/outcome", json=own).raise_for_status()
+        page.goto(f"/#/decisions/{asked['recommendation_id']}")
+        page.get_by_role("button", name="Replay both decisions").click()
+        expect(page.get_by_role("region", name="Replay")).to_contain_text("Queued")
+        job = httpx.get(f"{shop.url}/v1/jobs?limit=1").json()["items"][0]
+        assert (job["kind"], job["config"]["recommendation_id"]) == ("replay", asked["recommendation_id"])
+        figures = {"mean_cost": 100.0, "standard_error": 1.0, "ci95": [98.0, 102.0]}
+        with shop.database.write() as session:
+            row = session.get(RecommendationRow, asked["recommendation_id"])
+            assert row is not None
+            row.replay = {
+                "job_id": job["id"],
+                "scenarios": 64,
+                "seed": 1,
+                "from_stage": 0,
+                "to_stage": 50,
+                "recommended": figures,
+                "own": figures,
+                "difference": {"mean": 7.5, "ci95": [5.0, 10.0], "wins": 0.9},
+            }
+        page.reload()
+        verdict = page.get_by_role("region", name="Replay")
+        expect(verdict).to_contain_text("Your decision costs more than the recommended one.")
+        expect(verdict).to_contain_text("7.5 [5, 10]")
+        page.goto("/#/decisions?outcome=overridden")
+        row_of = page.locator(f'[row-id="{asked["recommendation_id"]}"]')
+        expect(row_of.locator('[col-id="regret"]')).to_have_text("7.5")
 
 
 class TestHistory:

@@ -117,6 +117,27 @@ class TestAsking:
         expect(page.get_by_label("Number of scenarios")).to_have_value("9999999")
         expect(page.get_by_label("north:1")).to_be_checked()
 
+    def test_own_scenarios_are_uploaded_and_named_where_they_are_wrong(self, page: Page, shop: Server) -> None:
+        page.goto("/#/evaluate?policies=north:1")
+        page.get_by_label("Your own scenario set").check()
+        page.get_by_text("Upload a new set").click()
+        page.get_by_label("Name").fill("two-years")
+        columns = httpx.get(f"{shop.url}/v1/instances/{instances(shop)[STORES]}/scenario-schema").json()
+        head = ",".join(columns["csv_columns"])
+        rows = [f"{year},{stage},3,4" for year in ("wet", "dry") for stage in range(columns["stages"])]
+        for text in (head + "\nwet,0,three,4\n", "\n".join([head, *rows]) + "\n"):
+            file = {"name": "years.csv", "mimeType": "text/csv", "buffer": text.encode()}
+            page.get_by_label("File").set_input_files(file)
+            page.get_by_role("button", name="Upload").click()
+            if "three" in text:
+                expect(page.locator(".fault").first).to_contain_text("line 2")
+        expect(page.get_by_label("Scenario set", exact=True)).not_to_have_value("")
+        page.get_by_role("button", name="Compare").click()
+        expect(page.get_by_text("Queued")).to_be_visible()
+        (job,) = newest_jobs(shop, 1)
+        assert job["config"]["scenario_set_id"].startswith("scn_")
+        httpx.post(f"{shop.url}/v1/jobs/{job['id']}/cancel").raise_for_status()
+
     def test_an_address_chooses_policy_and_instance(self, page: Page, shop: Server) -> None:
         page.goto("/#/evaluate?policies=north:2,north:1")
         expect(page.get_by_label("north:2")).to_be_checked()
@@ -150,6 +171,9 @@ class TestOutcome:
         page.get_by_label("Compare with").select_option("north:2")
         expect(costs.get_by_role("row").nth(1)).to_contain_text("10 [−15, −5]")
         settle(page)
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Excel").click()
+        assert saved.value.path().read_bytes()[:2] == b"PK"
         for drawn in ("Cost a stage of", "Paired differences", "Cost components", "Histogram"):
             expect(page.get_by_role("img", name=re.compile(drawn))).to_be_visible()
         expect(page.get_by_label("Quantity")).to_be_visible()

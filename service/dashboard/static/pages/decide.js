@@ -30,7 +30,7 @@ function ForPolicy({ policyRef, recommendationId }) {
   <//>`;
 }
 
-const OPTIONS = { explain: true };
+const OPTIONS = { explain: true, figures: true };
 
 function Asking({ policyRef, path, card, wants, recommendationId }) {
   const [state, setState, , kept] = useDraft(`state.${card.name}`, wants.today);

@@ -17,7 +17,7 @@ export default function Decisions({ query }) {
   const set = (change) => go("/decisions", { ...filter, ...change }, true);
   return html`<${Page} title="Decisions" crumbs=${[["Decide", "#/decide"]]} lead="Every recommendation, newest first, and what became of it.">
     <div class="row">
-      <div class="field short"><label for="by">Policy</label><input id="by" value=${filter.policy} placeholder="any; a name, name:2 or name@alias" onChange=${(e) => set({ policy: e.currentTarget.value.trim() })} /></div>
+      <div class="field"><label for="by">Policy</label><input id="by" size="34" value=${filter.policy} placeholder="any; a name, name:2 or name@alias" onChange=${(e) => set({ policy: e.currentTarget.value.trim() })} /></div>
       <div class="field"><label for="outcome">Outcome</label><select id="outcome" value=${filter.outcome} onChange=${(e) => set({ outcome: e.currentTarget.value })}>
         ${OUTCOMES.map(([value, text]) => html`<option value=${value}>${text}</option>`)}</select></div>
     </div>
@@ -61,5 +61,5 @@ const COLUMNS = [
 
 const row = (item, title) => ({
   id: item.id, when: when(item.created_at), policy: item.policy ? `${item.policy.name}:${item.policy.version}` : item.policy_id, problem: item.policy ? title(item.policy.problem) : "–",
-  states: item.states, outcome: item.outcome?.outcome ?? "pending", regret: item.replay?.mean_difference ?? null, note: item.outcome?.note ?? "",
+  states: item.states, outcome: item.outcome?.outcome ?? "pending", regret: item.replay?.difference.mean ?? null, note: item.outcome?.note ?? "",
 });

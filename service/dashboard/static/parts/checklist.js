@@ -16,7 +16,7 @@ export function Checklist({ id, label, help, options, chosen, onChange, faults =
     ${options.length > SEARCH_FROM && html`<input type="search" aria-label=${`Find among ${label.toLowerCase()}`} placeholder="Find" value=${text} onInput=${(e) => setText(e.currentTarget.value)} />`}
     ${options.length === 0 ? html`<p class="soft">${empty}</p>` : html`<div class="options" tabindex=${shown.length > SEARCH_FROM ? 0 : undefined} role="group" aria-label=${label}>
       ${shown.map(([value, name, note]) => html`<div key=${value}>
-        <label class="option" for=${`${id}-${value}`}><input type="checkbox" id=${`${id}-${value}`} checked=${chosen.includes(value)} onChange=${(e) => toggle(value, e.currentTarget.checked)} />
+        <label class="tick" for=${`${id}-${value}`}><input type="checkbox" id=${`${id}-${value}`} checked=${chosen.includes(value)} onChange=${(e) => toggle(value, e.currentTarget.checked)} />
           <span>${name}${note && html` <span class="soft small">${note}</span>`}</span></label>
         ${faults[value] && html`<span class="fault">${faults[value]}</span>`}</div>`)}</div>`}
     ${wanted.length > shown.length && html`<p class="small soft">The first ${MOST_SHOWN} of ${wanted.length}; type to find others.</p>`}

@@ -2,8 +2,10 @@
 import { html, useState } from "../../lib/ui.js";
 import { put } from "../../lib/api.js";
 import { useDraft } from "../../lib/drafts.js";
+import { pointerParts } from "../../lib/document.js";
 import { ago, number } from "../../lib/format.js";
 import { Problem, Tag, toast } from "../../parts/notice.js";
+import { Replay } from "./replay.js";
 
 /** The numbers typed over a recommendation, kept as a draft under its id. */
 export function useOverride(record, item, wants) {
@@ -36,7 +38,7 @@ export function Judgement({ record, item, override, reload, single, wants }) {
       reload();
     } catch (caught) {
       override.setFaults(caught.errors || []);
-      setError(caught);
+      setError(inWords(caught, override.lines, wants));
     }
     setBusy(false);
   };
@@ -47,6 +49,19 @@ export function Judgement({ record, item, override, reload, single, wants }) {
     ${override.on && html`<${Changes} item=${item} override=${override} wants=${wants} />`}
     <${Problem} error=${error} />
   </section>`;
+}
+
+const nameOf = (line, wants) => wants.columns.map(({ key }) => line?.[key]).filter((v) => typeof v === "string").slice(0, 2).join(" → ");
+
+/** A refusal of numbers, its places named as the grid names them. */
+function inWords(error, lines, wants) {
+  const places = (error.errors || []).map(({ pointer, detail }) => {
+    const [, , row, key] = pointerParts(pointer);
+    const column = wants.columns.find((c) => c.key === key);
+    return { detail, pointer: row === undefined ? "All lines" : [nameOf(lines[row], wants) || `Line ${Number(row) + 1}`, column?.title.toLowerCase()].filter(Boolean).join(", ") };
+  });
+  if (!places.length || !error.errors.every((e) => e.pointer.startsWith(`/decision/${wants.lines_key}`))) return error;
+  return { title: "Your decision cannot be carried out", message: "Nothing was kept. Change what is marked, or take the recommendation back.", errors: places, requestId: error.requestId };
 }
 
 function Choices({ override, busy, send, single }) {
@@ -72,10 +87,9 @@ function Changes({ item, override, wants }) {
   const changes = override.lines.flatMap((line, i) => wants.columns
     .filter(({ key }) => line[key] !== proposed[i]?.[key])
     .map((column) => ({ line, column, from: proposed[i]?.[column.key], to: line[column.key] })));
-  const name = (line) => wants.columns.map(({ key }) => line[key]).filter((v) => typeof v === "string").slice(0, 2).join(" → ");
   return html`<div class="stack"><h3>Your changes</h3>
     ${changes.length === 0 ? html`<p class="soft">None yet: type into the cells of the grid above.</p>`
-      : html`<ul class="reasons">${changes.slice(0, 50).map((c) => html`<li>${name(c.line)}: ${c.column.title.toLowerCase()} ${number(c.from)} → <b>${number(c.to)}</b> ${c.column.unit}</li>`)}</ul>`}
+      : html`<ul class="reasons">${changes.slice(0, 50).map((c) => html`<li>${nameOf(c.line, wants)}: ${c.column.title.toLowerCase()} ${number(c.from)} → <b>${number(c.to)}</b> ${c.column.unit}</li>`)}</ul>`}
   </div>`;
 }
 
@@ -85,6 +99,7 @@ function Given({ record, wants, item, reload }) {
     <div class="row"><${Tag} state=${outcome} /><span class="soft">${ago(at)} by ${by}</span></div>
     ${note && html`<p>“${note}”</p>`}
     ${decision && html`<${Kept} decision=${decision} item=${item} wants=${wants} />`}
+    ${outcome === "overridden" && html`<${Replay} record=${record} reload=${reload} />`}
   </div>`;
 }
 
@@ -94,7 +109,7 @@ function Kept({ decision, item, wants }) {
   if (!Array.isArray(lines)) return html`<pre tabindex="0" class="scroll">${JSON.stringify(decision, null, 2)}</pre>`;
   const proposed = item.decision[wants.lines_key];
   return html`<div class="scroll" tabindex="0" role="region" aria-label="The planner's decision"><table>
-    <thead><tr>${wants.columns.map((c) => html`<th>${c.title}${c.unit ? ` [${c.unit}]` : ""}</th>`)}</tr></thead>
+    <thead><tr>${wants.columns.map((c) => html`<th class=${typeof proposed[0]?.[c.key] === "number" ? "number" : ""}>${c.title}${c.unit ? ` [${c.unit}]` : ""}</th>`)}</tr></thead>
     <tbody>${lines.map((line, i) => html`<tr>${wants.columns.map(({ key }) => html`<td class=${typeof line[key] === "number" ? "number" : ""}>${line[key] === proposed[i]?.[key] ? number(line[key]) : html`<s class="soft">${number(proposed[i]?.[key])}</s> <b>${number(line[key])}</b>`}</td>`)}</tr>`)}</tbody>
   </table></div>`;
 }

@@ -8,7 +8,8 @@ import { sized } from "../../parts/state_editor.js";
 export function Lines({ wants, item, override, onChosen }) {
   const proposed = item.decision[wants.lines_key];
   const rows = useMemo(() => (override.on ? override.lines : proposed).map((line, id) => ({ ...line, id })), [override.on, override.lines, proposed]);
-  const columns = useMemo(() => wants.columns.map((c) => columnOf(c, proposed, override)), [wants, proposed, override.on, override.faults]);
+  const reads = wants.columns.some((c) => c.decided); // else nothing says what may be changed: everything may
+  const columns = useMemo(() => wants.columns.map((c) => columnOf({ ...c, decided: c.decided || !reads }, proposed, override)), [wants, proposed, override.on, override.faults]);
   if (!rows.length) return html`<p class="soft">Nothing is to be done: the decision has no lines.</p>`;
   return html`<${Grid} key=${override.on ? "typed" : "read"} label=${override.on ? "Your decision" : "Recommended decision"} columns=${columns} rows=${rows}
     onEdit=${override.on ? (next) => override.setLines(next.map(({ id, ...line }) => line)) : undefined}
@@ -16,20 +17,24 @@ export function Lines({ wants, item, override, onChosen }) {
     options=${{ rowSelection: { mode: "singleRow", checkboxes: false, enableClickSelection: true }, ...sized(rows, columns) }} />`;
 }
 
+/** Wide enough for the heading's longest word. */
+const widthOf = (head) => Math.min(160, Math.max(78, 36 + 8 * Math.max(...head.split(" ").map((word) => word.length))));
+
 function columnOf({ key, title, unit, decided }, proposed, override) {
+  const head = unit ? `${title} [${unit}]` : title;
   const isNumber = proposed.some((line) => typeof line[key] === "number");
   const isSwitch = proposed.some((line) => typeof line[key] === "boolean");
   const faultAt = (row) => override.faults.find((f) => { const parts = pointerParts(f.pointer); return Number(parts[2]) === row.id && (parts[3] === undefined || parts[3] === key); })?.detail;
   const moved = (row) => row.id < proposed.length && row[key] !== proposed[row.id][key];
   const shared = {
-    field: key, headerName: unit ? `${title} [${unit}]` : title, editable: override.on && decided !== false,
+    field: key, headerName: head, minWidth: widthOf(head), editable: override.on && decided,
     cellClassRules: override.on ? {
       "cell-fault": ({ data }) => Boolean(faultAt(data)), "cell-moved": ({ data }) => !faultAt(data) && moved(data),
-      "cell-typed": ({ data }) => decided !== false && !faultAt(data) && !moved(data), soft: () => decided === false,
+      "cell-typed": ({ data }) => decided && !faultAt(data) && !moved(data), soft: () => !decided,
     } : {},
     tooltipValueGetter: ({ data }) => (override.on ? faultAt(data) || (moved(data) ? `Recommended: ${number(proposed[data.id][key])}` : "") : ""),
   };
   if (isSwitch) return { ...shared, cellDataType: "boolean", cellRenderer: ({ value }) => (value === true ? "yes" : value === false ? "no" : "–") };
-  if (!isNumber) return { ...shared, valueFormatter: ({ value }) => value ?? "–" };
+  if (!isNumber) return { ...shared, valueParser: ({ newValue }) => (newValue === "" ? null : newValue), valueFormatter: ({ value }) => value ?? "–" };
   return numeric({ ...shared, cellDataType: false, valueParser: ({ newValue }) => (newValue === null || newValue === "" ? null : toNumber(newValue)) });
 }

@@ -4,17 +4,20 @@ import { readable } from "../../lib/document.js";
 import { ago, number, when, words } from "../../lib/format.js";
 import { Tables } from "../../parts/readable.js";
 import { Figures } from "../../parts/figure.js";
+import { Downloads } from "../../parts/downloads.js";
 import { Tag } from "../../parts/notice.js";
 import { Sheet } from "../../parts/page.js";
-import { Export } from "./export.js";
 import { Judgement, useOverride } from "./judgement.js";
 import { Lines } from "./lines.js";
+
+const ONLY_JSON = [["JSON", "application/json", "json"]];
+const Export = ({ record, forms }) => html`<${Downloads} path=${`/v1/recommendations/${record.id}`} name=${record.id} forms=${forms} />`;
 
 /** A kept recommendation (`record`) beside what its policy says of decisions (`wants`: columns, lines_key). */
 export function Recommendation({ record, wants, reload }) {
   const [shown, setShown] = useState(0);
   const items = record.response.recommendations || (record.response.decision ? [record.response] : []);
-  if (!items.length) return html`<${Sheet} title="Recommendation"><p>${number(record.states)} states were asked at once, as columns; the answer is kept as arrays.</p><${Export} record=${record} /><//>`;
+  if (!items.length) return html`<${Sheet} title="Recommendation"><p>${number(record.states)} states were asked at once, as columns; the answer is kept as arrays.</p><${Export} record=${record} forms=${ONLY_JSON} /><//>`;
   const single = items.length === 1;
   return html`
     ${!single && html`<div class="field"><label for="which-state">State shown, of ${items.length}</label>

@@ -3,6 +3,7 @@ import { html, useMemo, useState } from "../../lib/ui.js";
 import { interval, number, percent, words } from "../../lib/format.js";
 import { useGet } from "../../lib/load.js";
 import { Components, CostHistogram, CostSpread, Differences, ServiceTable } from "../../parts/costs.js";
+import { Downloads } from "../../parts/downloads.js";
 import { Loaded } from "../../parts/notice.js";
 import { Sheet, Stat } from "../../parts/page.js";
 import { Paths } from "../../parts/paths.js";
@@ -25,7 +26,8 @@ export function Evaluation({ of }) {
       ${entries.length > 2 && html`<div class="row"><label for="rival-${of.id}">Compare with</label><select id="rival-${of.id}" value=${rival} onChange=${(e) => setRival(e.currentTarget.value)}>${entries.map((e) => html`<option value=${e.name}>${e.label}</option>`)}</select></div>`}
       <${Summary} entries=${entries} rival=${rival} apart=${apart} />
       <div class="columns"><${CostSpread} entries=${entries} bound=${of.document.bound} title="Cost beside each other" />
-        ${rows.length > 0 && html`<${Differences} rows=${rows} than=${labelOf(rival)} />`}</div><//>
+        ${rows.length > 0 && html`<${Differences} rows=${rows} than=${labelOf(rival)} />`}</div>
+      <${Downloads} path=${`/v1/evaluations/${of.id}`} name=${of.id} /><//>
     <${Sheet} title="Cost and service by component"><div class="columns"><${Components} entries=${entries} /><${CostHistogram} entries=${entries.slice(0, 3)} bound=${of.document.bound} /></div>
       <${ServiceTable} entries=${entries} /><//>
     <${Sheet} title="Over time"><${OverTime} id=${of.id} /><//>`;
