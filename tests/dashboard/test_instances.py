@@ -181,6 +181,18 @@ class TestEditor:
         expect(cell(page, 0, "demand")).to_contain_text("poisson, mean 12.5")
         expect(page.get_by_text("Can be stored")).to_be_visible()
 
+    def test_a_history_is_a_table_that_a_spreadsheet_fills(self, page: Page, site: Server) -> None:
+        page.goto("/#/instances/new?example=inventory_network/history-in-blocks&tab=demand")
+        page.locator('.ag-row[row-index="1"] [col-id="at 0"]').click()
+        paste(page, "31\t-4\n32\t42\n")
+        said = page.locator(".fault", has_text="row 2, column 2")
+        expect(said).to_contain_text("greater than or equal to 0")
+        expect(page.locator('.ag-row[row-index="1"] [col-id="at 1"]')).to_have_class(re.compile("cell-fault"))
+        page.get_by_role("tab", name="As JSON").click()
+        history = json.loads(page.get_by_label("The whole document as JSON").input_value())["demand"]["history"]
+        before = example("inventory_network", "history-in-blocks", site)["demand"]["history"]
+        assert history == [before[0], [31, -4], [32, 42], *before[3:]]
+
     def test_json_that_cannot_be_read_is_kept_and_told(self, page: Page) -> None:
         page.goto("/#/instances/new?example=inventory_network/dc-two-stores&tab=json")
         text = page.get_by_label("The whole document as JSON")

@@ -81,7 +81,7 @@ export function boundsOf(schema) {
 }
 
 /** What a field is, with its bounds. */
-export const helpOf = (schema) => [schema.description, schema.unit && `[${schema.unit}]`, boundsOf(schema)].filter(Boolean).join(" ");
+export const helpOf = (schema) => [schema.description?.replaceAll("`", ""), schema.unit && `[${schema.unit}]`, boundsOf(schema)].filter(Boolean).join(" ");
 
 /** The unit that stands in brackets in a field's description. */
 export const unitOf = (schema) => schema.unit || /\[([^\]]+)\]/.exec(schema.description || "")?.[1] || "";
@@ -105,7 +105,3 @@ export function labelOf({ name, schema }) {
 /** A heading for a field: its words with its unit in brackets, and how wide a column must be to show it. */
 export const headingOf = (field) => labelOf(field).filter(Boolean).map((text, i) => (i ? `[${text}]` : text)).join(" ");
 export const widthOf = (field) => Math.max(104, 48 + 8.5 * Math.max(...headingOf(field).split(" ").map((word) => word.length)));
-
-/** A part of a JSON Pointer as it stands in one, and back. */
-export const escapePart = (part) => String(part).replaceAll("~", "~0").replaceAll("/", "~1");
-export const partsOf = (pointer) => pointer.split("/").slice(1).map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));

@@ -44,8 +44,8 @@ export function Confirm({ label, title, text, action, className = "danger", disa
     <//>`;
 }
 
-/** A button that waits for its work and tells a refusal beside itself. */
-export function Act({ label, busyLabel, action, className = "main", disabled }) {
+/** A button that waits for its work and tells a refusal beside itself; `about` tells buttons of one label apart. */
+export function Act({ label, busyLabel, action, className = "main", disabled, about }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
   const run = async () => {
@@ -58,6 +58,6 @@ export function Act({ label, busyLabel, action, className = "main", disabled }) 
     }
     setBusy(false);
   };
-  return html`<div class="stack"><div><button class=${className} disabled=${busy || disabled} onClick=${run}>${busy ? busyLabel || "Working …" : label}</button></div>
+  return html`<div class="stack"><div><button class=${className} disabled=${busy || disabled} onClick=${run} aria-label=${about && `${label}: ${about}`}>${busy ? busyLabel || "Working …" : label}</button></div>
     <${Problem} error=${error} /></div>`;
 }

@@ -1,10 +1,13 @@
 // A whole document by its JSON Schema: a form for what is simple, tables for lists of records, JSON text for the rest.
 import { html, useMemo, useState } from "../lib/ui.js";
 import { compactJson, number, words } from "../lib/format.js";
-import { blankOf, choicesOf, escapePart, fieldsOf, helpOf, partsOf } from "../lib/schema.js";
+import { blankOf, choicesOf, fieldsOf, helpOf, labelOf } from "../lib/schema.js";
+import { pointerOf, pointerParts } from "../lib/document.js";
+import { seriesOf } from "../lib/series.js";
 import { Tabs } from "./page.js";
 import { JsonControl, Said, SchemaForm } from "./schema_form.js";
 import { Records } from "./records.js";
+import { Series } from "./series.js";
 
 const below = (issues, prefix) => issues.filter((i) => i.pointer === prefix || i.pointer.startsWith(`${prefix}/`));
 const errorsOf = (issues) => issues.filter((i) => i.severity === "error");
@@ -17,7 +20,7 @@ export function DocumentEditor({ schema, value, onChange, issues, tab, onTab, br
   const fields = useMemo(() => fieldsOf(schema, schema), [schema]);
   const large = fields.filter((f) => f.shape !== "simple");
   const simple = fields.filter((f) => f.shape === "simple").map((f) => f.name);
-  const wholly = issues.filter((i) => i.pointer === "" || simple.some((name) => i.pointer.startsWith(`/${name}`) && partsOf(i.pointer)[0] === name));
+  const wholly = issues.filter((i) => i.pointer === "" || simple.some((name) => i.pointer.startsWith(`/${name}`) && pointerParts(i.pointer)[0] === name));
   const tabs = [
     ["general", marked("General", wholly), () => html`<${General} ...${{ schema, value, onChange, issues, large }} />`],
     ...large.map((f) => [f.name, marked(`${words(f.name)}${countOf(value?.[f.name])}`, below(issues, `/${f.name}`)), () => html`<${Place} field=${f} root=${schema} value=${value?.[f.name]}
@@ -29,7 +32,7 @@ export function DocumentEditor({ schema, value, onChange, issues, tab, onTab, br
 
 /** The tab that shows a pointer. */
 export function tabOf(pointer, schema) {
-  const name = partsOf(pointer)[0];
+  const name = pointerParts(pointer)[0];
   const field = fieldsOf(schema, schema).find((f) => f.name === name);
   return !field || field.shape === "simple" ? "general" : name;
 }
@@ -51,7 +54,7 @@ function marked(label, issues) {
 }
 
 function General({ schema, value, onChange, issues, large }) {
-  const unknown = issues.filter((i) => i.pointer === "" || !(partsOf(i.pointer)[0] in (schema.properties || {})));
+  const unknown = issues.filter((i) => i.pointer === "" || !(pointerParts(i.pointer)[0] in (schema.properties || {})));
   return html`
     <${Said} issues=${unknown.map((i) => ({ ...i, detail: `${i.pointer ? `${i.pointer.slice(1)}: ` : ""}${i.detail}.` }))} id="general-said" />
     <${SchemaForm} id="document" schema=${schema} value=${value} onChange=${onChange} errors=${issues} skip=${large.map((f) => f.name)} />`;
@@ -62,16 +65,18 @@ function Place({ field, root, value, onChange, issues, prefix }) {
   const { schema, shape } = field;
   const help = helpOf(schema);
   const own = issues.filter((i) => i.pointer === prefix);
-  const label = words(field.name);
+  const [label, unit] = labelOf(field);
+  const series = shape === "json" ? seriesOf(schema, root) : null;
   const draw = (record) => html`<${ObjectEditor} root=${root} issues=${issues} ...${record} />`;
   const shared = { schema, root, value, onChange, issues, prefix };
   return html`<div class="stack place" role="group" aria-label=${label}>
     ${help && html`<p class="soft small">${help}</p>`}
-    ${shape !== "records" && shape !== "map" && html`<${Said} issues=${own} id=${`said${prefix}`} />`}
+    ${shape !== "records" && shape !== "map" && !series && html`<${Said} issues=${own} id=${`said${prefix}`} />`}
     ${(shape === "records" || shape === "map") && html`<${Records} ...${shared} label=${label} draw=${draw} />`}
     ${shape === "choice" && html`<${Choice} ...${shared} label=${label} />`}
     ${shape === "object" && html`<${Optional} ...${shared} field=${field} label=${label} />`}
-    ${shape === "json" && html`<${JsonControl} value=${value ?? undefined} onChange=${onChange} most=${24} placeholder=${schema.default === undefined ? "" : JSON.stringify(schema.default)}
+    ${series && html`<${Series} ...${shared} kind=${series} label=${label} unit=${unit} placeholder=${schema.default ? JSON.stringify(schema.default) : ""} />`}
+    ${shape === "json" && !series && html`<${JsonControl} value=${value ?? undefined} onChange=${onChange} most=${24} placeholder=${schema.default ? JSON.stringify(schema.default) : ""}
       shared=${{ id: `json${prefix}`, "aria-label": label, "aria-invalid": errorsOf(below(issues, prefix)).length ? "true" : undefined }} />
       <${Said} issues=${below(issues, prefix).filter((i) => i.pointer !== prefix).map((i) => ({ ...i, detail: `${i.pointer}: ${i.detail}.` }))} id=${`said-in${prefix}`} />`}
   </div>`;
@@ -82,8 +87,8 @@ export function ObjectEditor({ schema, root, value, onChange, issues, prefix, sk
   const large = fieldsOf(schema, root).filter((f) => f.shape !== "simple" && !skip.includes(f.name));
   return html`<div class="stack">
     <${SchemaForm} id=${`at${prefix.replaceAll("/", "-")}`} schema=${schema} root=${root} value=${value} onChange=${onChange} errors=${issues} prefix=${prefix} skip=${[...skip, ...large.map((f) => f.name)]} />
-    ${large.map((f) => html`<section class="stack part" key=${f.name}><h3>${words(f.name)}${f.required ? "" : html` <span class="soft small">may be left out</span>`}</h3>
-      <${Place} field=${f} root=${root} value=${value?.[f.name]} issues=${issues} prefix=${`${prefix}/${escapePart(f.name)}`} onChange=${(next) => onChange(withPart(value, f.name, next))} /></section>`)}
+    ${large.map((f) => html`<section class="stack part" key=${f.name}><h3>${labelOf(f)[0]}${f.required ? "" : html` <span class="soft small">may be left out</span>`}</h3>
+      <${Place} field=${f} root=${root} value=${value?.[f.name]} issues=${issues} prefix=${prefix + pointerOf([f.name])} onChange=${(next) => onChange(withPart(value, f.name, next))} /></section>`)}
   </div>`;
 }
 

@@ -3,7 +3,7 @@ import { html, useState } from "../lib/ui.js";
 import { number } from "../lib/format.js";
 import { colour, palette } from "../lib/theme.js";
 import { Chart, Drawing } from "./chart.js";
-import { NetworkMap, isWide } from "./network.js";
+import { NetworkMap, isWideNetwork } from "./network.js";
 
 const KINDS = { network: NetworkMap, matrix: Matrix, series: Series, schedule: Schedule };
 
@@ -21,7 +21,27 @@ export function Figures({ of, level }) {
     const key = figure.group ?? figure.key;
     groups.set(key, [...(groups.get(key) || []), figure]);
   }
-  return html`<div class="columns">${[...groups].map(([key, members]) => html`<section class="sheet ${members.some(isWide) ? "whole" : ""}" key=${key}><${Member} of=${members} level=${level} /></section>`)}</div>`;
+  const sheets = [...groups.values()];
+  const draw = (members) => html`<section class="sheet" key=${members[0].key}><${Member} of=${members} level=${level} /></section>`;
+  return html`<div class="stack figures">${sheets.filter((members) => members.some(isWide)).map(draw)}
+    <div class="columns">${packed(sheets.filter((members) => !members.some(isWide))).map((side) => html`<div class="stack figures">${side.map(draw)}</div>`)}</div></div>`;
+}
+
+const WIDE_HEADINGS = 60; // letters over a matrix that half a page cannot show
+const isWide = (of) => (of.kind === "network" && isWideNetwork(of)) || (of.kind === "matrix" && of.columns.join("").length > WIDE_HEADINGS);
+
+const CHART_HEIGHT = 460;
+const heightOf = ([first, ...others]) => (first.kind === "matrix" ? 150 + 36 * first.rows.length : CHART_HEIGHT) + (others.length ? 46 : 0);
+
+/** Sheets in two columns of about the same height, without holes. */
+function packed(sheets) {
+  const sides = [{ sheets: [], height: 0 }, { sheets: [], height: 0 }];
+  for (const members of sheets) {
+    const side = sides[0].height <= sides[1].height ? sides[0] : sides[1];
+    side.sheets.push(members);
+    side.height += heightOf(members);
+  }
+  return sides.map((side) => side.sheets).filter((side) => side.length);
 }
 
 /** One figure of a group, with a picker where there are several. */

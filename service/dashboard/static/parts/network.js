@@ -12,8 +12,8 @@ const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.char
 const factText = ([name, value, unit]) => `${name}: ${number(value)}${unit ? ` ${unit}` : ""}`;
 const tiersOf = (of) => [...new Set(of.nodes.map((n) => n.tier ?? 0))].sort((a, b) => a - b);
 
-/** Whether a figure is too wide for half a page. */
-export const isWide = (of) => of.kind === "network" && of.layout !== "free" && tiersOf(of).length >= WIDE_TIERS;
+/** Whether a network is too wide for half a page. */
+export const isWideNetwork = (of) => of.layout !== "free" && tiersOf(of).length >= WIDE_TIERS;
 
 export function NetworkMap({ of, level }) {
   const groups = [...new Set(of.nodes.map((n) => n.group ?? ""))];

@@ -1,8 +1,9 @@
 // A list or a map of records, as its schema describes them: a table that is typed into and pasted onto, a dialog for one record.
 import { html, useMemo, useRef, useState } from "../lib/ui.js";
 import { number, words } from "../lib/format.js";
-import { blankOf, fieldsOf, headingOf, helpOf, isSimple, partsOf, shapeOf, valuesOf, widthOf } from "../lib/schema.js";
+import { blankOf, fieldsOf, headingOf, helpOf, isSimple, shapeOf, valuesOf, widthOf } from "../lib/schema.js";
 import { cellOf, entriesOf, isIdle, keyed, mapOf, recordsOf, rowsOf, titleOf, valueField } from "../lib/records.js";
+import { pointerParts } from "../lib/document.js";
 import { Grid, faultKey } from "./grid.js";
 import { Dialog } from "./dialog.js";
 
@@ -21,7 +22,7 @@ function viewOf(schema, root) {
 function placesOf(issues, prefix, value, view) {
   const keys = view.isMap ? Object.keys(value || {}) : null;
   return issues.filter((i) => i.pointer === prefix || i.pointer.startsWith(`${prefix}/`)).map((issue) => {
-    const [part, ...rest] = partsOf(issue.pointer.slice(prefix.length));
+    const [part, ...rest] = pointerParts(issue.pointer.slice(prefix.length));
     const at = part === undefined ? -1 : keys ? keys.indexOf(part) : Number(part);
     return { ...issue, at, name: rest[0] ?? (keys ? view.fields[view.record ? 0 : 1].name : view.fields[0].name), whole: rest.length === 0 };
   });

@@ -57,7 +57,7 @@ function Examples({ problem }) {
   return html`<${Loaded} of=${list} what="the examples">${(items) => (!items.length ? html`<${Empty}>This problem has no examples.<//>`
     : html`<ul class="cards" aria-label="Examples">${items.map((example) => html`<li class="card" key=${example.name}>
       <strong>${example.title}</strong><span class="soft small"><code>${example.name}</code> · ${example.source}</span>
-      <div class="row"><${Act} label="Create" busyLabel="Creating …" action=${() => store(example)} describe=${example.title} /><a class="button" href=${href("/instances/new", { example: `${problem.name}/${example.name}` })} aria-label=${`Edit first: ${example.title}`}>Edit first</a></div></li>`)}</ul>`)}<//>`;
+      <div class="row"><${Act} label="Create" busyLabel="Creating …" action=${() => store(example)} about=${example.title} /><a class="button" href=${href("/instances/new", { example: `${problem.name}/${example.name}` })} aria-label=${`Edit first: ${example.title}`}>Edit first</a></div></li>`)}</ul>`)}<//>`;
 }
 
 /** A JSON document of this computer, opened in the editor; nothing is stored yet. */

@@ -16,7 +16,7 @@ export function Facts({ problem, document }) {
 }
 
 function Parts({ root, document }) {
-  const fields = fieldsOf(root, root).filter((f) => !isEmpty(document[f.name]));
+  const fields = fieldsOf(root, root).filter((f) => f.schema.const === undefined && !isEmpty(document[f.name]));
   const simple = fields.filter((f) => f.shape === "simple");
   return html`
     <${Sheet} title="General"><dl class="facts">${simple.map((f) => html`<dt title=${helpOf(f.schema)}>${labelOf(f)[0]}</dt><dd>${plain(f, document[f.name])}</dd>`)}</dl><//>
@@ -39,7 +39,7 @@ function Part({ field, root, value }) {
   if (!own) return html`<${Json} value=${value} label=${words(field.name)} />`;
   const given = own.filter((f) => !isEmpty(value[f.name]));
   return html`<dl class="facts">${given.filter((f) => f.shape === "simple").map((f) => html`<dt title=${helpOf(f.schema)}>${labelOf(f)[0]}</dt><dd>${plain(f, value[f.name])}</dd>`)}</dl>
-    ${given.filter((f) => f.shape !== "simple").map((f) => html`<div class="stack" key=${f.name}><h3>${words(f.name)}</h3><${Part} field=${f} root=${root} value=${value[f.name]} /></div>`)}`;
+    ${given.filter((f) => f.shape !== "simple").map((f) => html`<div class="stack" key=${f.name}><h3>${headingOf(f)}</h3><${Part} field=${f} root=${root} value=${value[f.name]} /></div>`)}`;
 }
 
 function Table({ label, fields, records }) {
