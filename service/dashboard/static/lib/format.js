@@ -56,6 +56,9 @@ export function words(name) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+/** A title inside a sentence: "Base stock" → "base stock", but "SDDP" as it is. */
+export const inSentence = (title) => (/^[A-Z][a-z]/.test(title) ? title.charAt(0).toLowerCase() + title.slice(1) : title);
+
 /** The short form of an id, for tables; the whole stands in its title. */
 export const shortId = (id) => (id ? `${id.slice(0, 4)}…${id.slice(-6)}` : "–");
 

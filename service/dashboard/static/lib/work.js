@@ -1,5 +1,5 @@
 // Jobs in words: what they do, where they stand, how they ended.
-import { duration, number, percent, words } from "./format.js";
+import { duration, inSentence, number, percent, words } from "./format.js";
 
 export const UNFINISHED = ["queued", "starting", "running", "finalizing", "cancelling"];
 export const FINISHED = ["succeeded", "failed", "cancelled"];
@@ -54,23 +54,27 @@ export const ending = (stoppedBy) => ({ finished: "Ran to its end", time_limit: 
 
 const LOOSE = 1; // gap from which on a bound says next to nothing of what could be saved
 
-/** What a certificate says in one sentence. */
-export function verdict(certificate) {
+/** Why bounds are missing: "perfect_information: time was up" with its method in words. */
+export const noteOf = (text) => (text || "").split("; ").map((part) => part.replace(/^([a-z_]+): /, (_, kind) => `${words(kind)}: `)).join("; ");
+
+/** What a certificate says in one sentence; `rule(name)` knows rules by their titles. */
+export function verdict(certificate, rule = words) {
   if (!certificate) return "";
   const own = certificate.policy || {};
   const best = certificate.rules?.[0];
   const parts = [`It costs ${number(own.mean_cost_per_stage ?? own.mean_cost)} a stage on ${number(certificate.scenarios)} scenarios that training never saw`];
-  if (best) parts.push(comparison(best));
+  if (best) parts.push(comparison(best, rule(best.name)));
   const text = `${parts.join("; ")}.`;
   if (!certificate.bound) return `${text} No lower bound is known, so how far from the optimum it is cannot be said.`;
   if (certificate.gap === null || certificate.gap === undefined) return text;
+  if (certificate.bound.exact) return `${text} ${certificate.gap > 0 ? `It lies ${percent(certificate.gap)} above the optimum.` : "No difference from the optimum is seen."}`;
   if (certificate.gap > LOOSE) return `${text} The only lower bound known lies far below and says little.`;
   return `${text} It lies ${percent(Math.max(0, certificate.gap))} above the lower bound: no policy can save more than that.`;
 }
 
-function comparison(best) {
+function comparison(best, title) {
   const { mean, ci95 } = best.paired_difference || {};
-  const name = `the best classical rule (${words(best.name).toLowerCase()}) costs ${number(best.mean_cost_per_stage)}`;
+  const name = `the best classical rule (${inSentence(title)}) costs ${number(best.mean_cost_per_stage)}`;
   if (!ci95) return name;
   if (ci95[0] > 0) return `${name}, surely more`;
   if (ci95[1] < 0) return `${name}, surely less`;

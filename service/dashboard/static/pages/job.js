@@ -31,10 +31,10 @@ function Whole({ job: read, reload }) {
       lead=${html`<${Tag} state=${state} /> ${kindOf(job.kind)}${job.solver && job.kind === "train" ? ` by ${short(title(job.solver))}` : ""} on <a href=${href(`/instances/${job.instance_id}`)}>${instance.data?.name || shortId(job.instance_id)}</a>, submitted ${ago(job.created_at)}`}>
     ${job.error && html`<${Failure} job=${job} />`}
     ${state === "cancelled" && !job.policy_id && html`<p class="notice warn">It was cancelled before it had anything to keep.</p>`}
-    ${isFinished(read) && html`<${Outcome} job=${job} />`}
+    ${isFinished(read) && html`<${Outcome} job=${job} problem=${instance.data?.problem} />`}
     <${Sheet} title="Where it stands"><${Lifecycle} job=${job} history=${history} /><${Progress} job=${job} />
       ${lost && !isFinished(job) && html`<p class="soft small">The stream of events was lost and is taken up again.</p>`}<//>
-    ${job.kind === "train" && html`<${LearningCurve} job=${job} history=${history} tick=${tick} />`}
+    ${job.kind === "train" && html`<${LearningCurve} job=${job} problem=${instance.data?.problem} history=${history} tick=${tick} />`}
     <${OtherMetrics} history=${history} tick=${tick} />
     <div class="columns">
       <${Sheet} title="What was asked"><${Asked} job=${job} instance=${instance.data} /><//>

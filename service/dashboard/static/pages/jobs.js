@@ -1,7 +1,7 @@
 // Jobs: what is queued, runs and ran.
 import { html } from "../lib/ui.js";
 import { go, href } from "../lib/router.js";
-import { useGet } from "../lib/load.js";
+import { useEvery, useGet } from "../lib/load.js";
 import { usePages } from "../lib/pages.js";
 import { useTitles } from "../lib/titles.js";
 import { ago, duration, percent, shortId, when, words } from "../lib/format.js";
@@ -24,6 +24,7 @@ function pathOf({ state, kind, instance }) {
 export default function Jobs({ query }) {
   const queue = useGet("/v1/queue");
   const jobs = usePages(pathOf(query), FRESH_MS);
+  useEvery(FRESH_MS, queue.reload);
   const choose = (change) => go("/jobs", { ...query, ...change }, true);
   return html`<${Page} title="Jobs" crumbs=${[["Train", href("/train")]]} lead="Trainings, evaluations, bounds and plans: they go on while no page is open."
       actions=${html`<a class="button main" href=${href("/train", { instance: query.instance })}>New training</a>`}>

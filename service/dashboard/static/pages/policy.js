@@ -3,9 +3,9 @@ import { html } from "../lib/ui.js";
 import { go, href } from "../lib/router.js";
 import { del } from "../lib/api.js";
 import { useGet } from "../lib/load.js";
-import { useTitles } from "../lib/titles.js";
+import { useRules, useTitles } from "../lib/titles.js";
 import { ago } from "../lib/format.js";
-import { short, verdict } from "../lib/work.js";
+import { noteOf, short, verdict } from "../lib/work.js";
 import { Page, Tabs } from "../parts/page.js";
 import { Loaded, Tag, toast } from "../parts/notice.js";
 import { Confirm } from "../parts/dialog.js";
@@ -50,10 +50,11 @@ function Actions({ card }) {
 /** What must be said of it before anything else. */
 function Told({ card }) {
   const { certificate } = card;
+  const rule = useRules(card.problem);
   const missed = certificate.missed_targets || [];
-  if (card.recommended_for_use) return html`<div class="notice good"><span>${verdict(certificate)}</span>${card.certificate.bound_note && html`<span class="small soft">${card.certificate.bound_note}</span>`}</div>`;
+  if (card.recommended_for_use) return html`<div class="notice good"><span>${verdict(certificate, rule)}</span>${card.certificate.bound_note && html`<span class="small soft">${noteOf(certificate.bound_note)}</span>`}</div>`;
   return html`<div class="notice warn"><strong>${card.better_rule ? "A classical rule does better." : missed.length ? "It misses a target." : "It is not recommended for use."}</strong>
-    <span>${verdict(certificate)}</span>
+    <span>${verdict(certificate, rule)}</span>
     ${missed.length > 0 && html`<span>Missed: ${missed.join(", ")}.</span>`}
     ${!card.better_rule && !missed.length && html`<span>Training was stopped before it was compared with the classical rules.</span>`}
     ${card.better_rule && html`<div><a class="button main" href=${href(`/policies/${card.better_rule}`)}>Use the better rule instead</a></div>`}</div>`;

@@ -5,6 +5,7 @@ import { collect, create, get } from "../lib/api.js";
 import { useDraft } from "../lib/drafts.js";
 import { useGet, useLoad } from "../lib/load.js";
 import { secondsOf } from "../lib/work.js";
+import { knownOf } from "../lib/yardsticks.js";
 import { Page, Sheet } from "../parts/page.js";
 import { Empty, Loaded, Problem, toast } from "../parts/notice.js";
 import { SolverChoice, suggested } from "./train/solvers.js";
@@ -52,6 +53,7 @@ function Form({ known, query }) {
   const [refusal, setRefusal] = useState(null);
   const instance = known.instances.find((one) => one.id === draft.instance);
   const fit = useGet(instance ? `/v1/instances/${instance.id}/fit` : null);
+  const marks = useLoad(() => (instance ? knownOf(instance.id) : null), [instance?.id]);
   const chosen = instance && fit.data && (fit.data.solvers.find((s) => s.name === draft.solver && s.configurable) || suggested(fit.data, known.solvers));
   const solver = chosen && known.solvers.find((s) => s.name === chosen.name);
   const change = (next) => { setRefusal(null); update(next); };
@@ -59,7 +61,7 @@ function Form({ known, query }) {
     <${Sheet} title="1 · Instance"><${InstanceChoice} known=${known} value=${draft.instance} onChange=${(id) => change({ instance: id, also: [], warmStart: "" })} errors=${refusal?.errors} /><//>
     ${instance && html`<${Loaded} of=${fit} what="which solvers serve it">${(data) => html`
       <${Sheet} title="2 · Solver"><${SolverChoice} fit=${data} solvers=${known.solvers} value=${solver?.name} onChange=${(name) => change({ solver: name, config: {}, warmStart: "" })} /><//>
-      ${solver && html`<${Start} key=${solver.name} ...${{ known, instance, solver, fit: data, draft, change, drop, refusal, setRefusal }} />`}`}<//>`}`;
+      ${solver && html`<${Start} key=${solver.name} ...${{ known, instance, solver, fit: data, marks: marks.data, draft, change, drop, refusal, setRefusal }} />`}`}<//>`}`;
 }
 
 function InstanceChoice({ known, value, onChange }) {
@@ -76,14 +78,14 @@ function InstanceChoice({ known, value, onChange }) {
 /** Instances of one name are told apart by their content. */
 const twin = (list, one) => (list.filter((other) => other.name === one.name).length > 1 ? ` (${one.digest.replace("sha256:", "").slice(0, 8)})` : "");
 
-function Start({ known, instance, solver, fit, draft, change, drop, refusal, setRefusal }) {
+function Start({ known, instance, solver, fit, marks, draft, change, drop, refusal, setRefusal }) {
   const [busy, setBusy] = useState(false);
   const start = async (event) => {
     event.preventDefault();
     setBusy(true);
     setRefusal(null);
     try {
-      if (solver.kind === "train" && draft.rulesFirst && fit.rules.length) await compareRules(instance, fit);
+      if (solver.kind === "train" && draft.rulesFirst && !marks && fit.rules.length) await compareRules(instance, fit);
       const { data } = await create("/v1/jobs", asRequest(draft, instance, solver));
       drop(BLANK);
       toast("It is queued, and goes on when this page is closed.");
@@ -94,7 +96,7 @@ function Start({ known, instance, solver, fit, draft, change, drop, refusal, set
     }
   };
   return html`<form class="stack" onSubmit=${start} novalidate>
-    <${Sheet} title="3 · Details"><${Details} ...${{ known, instance, solver, fit, draft, change }} errors=${refusal?.errors || []} /><//>
+    <${Sheet} title="3 · Details"><${Details} ...${{ known, instance, solver, fit, marks, draft, change }} errors=${refusal?.errors || []} /><//>
     <${Problem} error=${refusal} />
     <div class="row"><button class="main" type="submit" disabled=${busy}>${busy ? "Starting …" : solver.kind === "train" ? "Start training" : "Start"}</button>
       <span class="soft small">What is left empty takes its default.</span></div>

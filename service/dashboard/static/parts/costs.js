@@ -6,6 +6,7 @@ import { Chart, Drawing } from "./chart.js";
 
 const WHISKERS = ["q05", "q25", "q50", "q75", "q95"];
 const BAR = 46; // px of a row
+const ROWS = { left: 150, right: 40, top: 48, bottom: 52, containLabel: false }; // room for the names of rows
 
 /** Money a stage from money in total, as the entry's own mean has it. */
 const scaleOf = (entry) => (entry.mean_cost ? (entry.mean_cost_per_stage ?? entry.mean_cost) / entry.mean_cost : 1);
@@ -29,12 +30,12 @@ const span = (name, rows, tint, width) => ({
   },
 });
 
-const upright = (value, name, tint) => ({
-  silent: true, symbol: "none", label: { show: true, formatter: name, color: tint, position: "start" }, lineStyle: { color: tint, type: "dashed", width: 2 }, data: [{ xAxis: value }],
+const upright = (value, name, tint, position = "start") => ({
+  silent: true, symbol: "none", label: { show: true, formatter: name, color: tint, position }, lineStyle: { color: tint, type: "dashed", width: 2 }, data: [{ xAxis: value }],
 });
 
 const costAxis = (axis, name) => ({ type: "value", name, nameLocation: "middle", nameGap: 28, scale: true, ...axis, axisLabel: { ...axis.axisLabel, showMinLabel: false, showMaxLabel: false, formatter: (v) => number(v, 4) } });
-const rowAxis = (axis, labels) => ({ type: "category", data: labels, inverse: true, ...axis, splitLine: { show: false }, axisLabel: { ...axis.axisLabel, color: colour("--text"), width: 150, overflow: "break" } });
+const rowAxis = (axis, labels) => ({ type: "category", data: labels, inverse: true, ...axis, splitLine: { show: false }, axisLabel: { ...axis.axisLabel, color: colour("--text"), width: 138, lineHeight: 15, overflow: "break" } });
 
 /** The cost of every policy: where nine in ten scenarios lie, half of them, the median, the mean with its interval; the bound. */
 export function CostSpread({ entries, bound, title = "Cost", level }) {
@@ -48,7 +49,7 @@ export function CostSpread({ entries, bound, title = "Cost", level }) {
   const option = ({ base, axis }) => ({
     legend: { ...base.legend, data: [...(hasBoxes ? ["Scenarios"] : []), "Mean", "95 % interval of the mean"] },
     tooltip: { ...base.tooltip, trigger: "item", formatter: ({ dataIndex, seriesName }) => (seriesName === "Scenarios" || seriesName === "Mean" ? tip(entries[dataIndex]) : "") },
-    grid: { ...base.grid, bottom: 34, right: 40, top: 56 }, xAxis: { ...costAxis(axis, "Cost a stage"), min: Math.min(...ends) - margin, max: Math.max(...ends) + margin }, yAxis: rowAxis(axis, labels),
+    grid: { ...ROWS, top: 56 }, xAxis: { ...costAxis(axis, "Cost a stage"), min: Math.min(...ends) - margin, max: Math.max(...ends) + margin }, yAxis: rowAxis(axis, labels),
     series: [
       ...(hasBoxes ? [{ type: "boxplot", name: "Scenarios", layout: "vertical", boxWidth: [10, 22], itemStyle: { color: colour("--accent-soft"), borderColor: colour("--series-1"), borderWidth: 1.5 }, data: boxes.map((box) => box || ["-", "-", "-", "-", "-"]) }] : []),
       { type: "scatter", name: "Mean", symbol: "diamond", symbolSize: 13, z: 5, itemStyle: { color: colour("--series-2") }, data: means, ...(bound && { markLine: upright(bound.value_per_stage, "bound", colour("--series-4")) }) },
@@ -77,11 +78,11 @@ export function CostHistogram({ entries, bound, title = "How scenarios' costs sp
   const middle = edges.slice(1).map((edge, i) => (scale * (edge + edges[i])) / 2);
   const shares = kept.map((e) => { const { counts } = e.distribution.histogram; const all = counts.reduce((a, b) => a + b, 0) || 1; return counts.map((c) => (100 * c) / all); });
   const option = ({ base, axis }) => ({
-    tooltip: base.tooltip, grid: { ...base.grid, bottom: 34 }, xAxis: { ...costAxis(axis, "Cost a stage of a scenario"), min: scale * edges[0], max: scale * edges.at(-1) },
-    yAxis: { type: "value", name: "% of scenarios", ...axis },
+    tooltip: base.tooltip, grid: { ...base.grid, top: 74, bottom: 34 }, xAxis: { ...costAxis(axis, "Cost a stage of a scenario"), min: scale * edges[0], max: scale * edges.at(-1) },
+    yAxis: { type: "value", name: "% of scenarios", nameGap: 26, ...axis, nameTextStyle: { ...axis.nameTextStyle, align: "left" } },
     series: kept.map((e, i) => ({
       type: "line", name: e.label, step: "middle", symbol: "none", areaStyle: { opacity: 0.14 }, lineStyle: { width: 2 }, data: middle.map((x, k) => [x, shares[i][k]]),
-      ...(i === 0 && bound && bound.value_per_stage >= scale * edges[0] ? { markLine: upright(bound.value_per_stage, "bound", colour("--series-4")) } : {}),
+      ...(i === 0 && bound && bound.value_per_stage >= scale * edges[0] ? { markLine: upright(bound.value_per_stage, "bound", colour("--series-4"), "end") } : {}),
     })),
   });
   const rows = middle.map((x, k) => [x, ...shares.map((s) => s[k])]);
@@ -100,7 +101,7 @@ export function Differences({ rows, than, title = "Differences, scenario by scen
   const option = ({ base, axis }) => ({
     legend: { ...base.legend, data: groups.map((key) => FINDINGS[key]) },
     tooltip: { ...base.tooltip, trigger: "item", formatter: ({ data }) => (data.row ? `<b>${escape(data.row.label)}</b><br>${number(data.row.mean)} more than ${escape(than)} [${number(data.row.ci95[0])}, ${number(data.row.ci95[1])}]<br>${escape(than)} is cheaper in ${percent(data.row.wins, 0)} of scenarios` : "") },
-    grid: { ...base.grid, bottom: 34, right: 60, top: 44 }, xAxis: { ...costAxis(axis, `${unit} than ${than}`), scale: false }, yAxis: rowAxis(axis, rows.map((row) => row.label)),
+    grid: { ...ROWS, right: 60, top: 44 }, xAxis: { ...costAxis(axis, `${unit} than ${than}`), scale: false, axisLabel: { ...axis.axisLabel, formatter: (v) => number(v, 3) } }, yAxis: rowAxis(axis, rows.map((row) => row.label)),
     series: groups.flatMap((key) => {
       const mine = rows.map((row, i) => ({ row, i })).filter(({ row }) => finding(row.ci95) === key);
       return [
@@ -120,7 +121,7 @@ export function Components({ entries, title = "What the cost is made of", level 
   if (!names.length) return null;
   const value = (e, name) => (e.components?.[name] ?? 0) * scaleOf(e);
   const option = ({ base, axis }) => ({
-    grid: { ...base.grid, bottom: 34 }, xAxis: { ...costAxis(axis, "Cost a stage"), scale: false, axisLabel: { ...axis.axisLabel, formatter: (v) => number(v, 4) } }, yAxis: rowAxis(axis, entries.map((e) => e.label)),
+    grid: ROWS, xAxis: { ...costAxis(axis, "Cost a stage"), scale: false, axisLabel: { ...axis.axisLabel, formatter: (v) => number(v, 4) } }, yAxis: rowAxis(axis, entries.map((e) => e.label)),
     tooltip: { ...base.tooltip, axisPointer: { type: "shadow" } }, color: palette(),
     series: names.map((name) => ({ type: "bar", name: words(name), stack: "cost", barMaxWidth: 24, data: entries.map((e) => value(e, name)) })),
   });

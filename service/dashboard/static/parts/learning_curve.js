@@ -1,7 +1,7 @@
 // Cost against iterations: training batches, validations, the best so far; the bound and the best rule as lines.
 import { html, useState } from "../lib/ui.js";
 import { colour } from "../lib/theme.js";
-import { number, words } from "../lib/format.js";
+import { inSentence, number, words } from "../lib/format.js";
 import { Chart, Drawing } from "./chart.js";
 
 const WIDE = 3; // times the settled part's height from which on early costs would flatten everything else
@@ -28,13 +28,13 @@ function seriesOf(lines, marks, x) {
   if (lines.validated.length) found.push({ type: "line", name: "Validation", data: lines.validated, symbol: "circle", symbolSize: 6, lineStyle: { width: 1.5 }, color: colour("--series-1") });
   if (lines.best.length) found.push({ type: "line", name: "Best so far", step: "end", data: lines.best, symbol: "none", lineStyle: { width: 2.5 }, color: colour("--series-3") });
   if (lines.bound.length) found.push({ type: "line", name: "Bound so far", data: lines.bound, symbol: "none", lineStyle: { width: 2 }, color: colour("--series-4") });
-  if (marks && marks.rule !== null) found.push(flat(`Best rule: ${words(marks.ruleName).toLowerCase()}`, marks.rule, colour("--series-2"), x));
-  if (marks && marks.bound !== null) found.push(flat(`Lower bound: ${words(marks.boundKind).toLowerCase()}`, marks.bound, colour("--series-4"), x));
+  if (marks && marks.rule !== null) found.push(flat("Best rule", marks.rule, colour("--series-2"), x));
+  if (marks && marks.bound !== null) found.push(flat("Lower bound", marks.bound, colour("--series-4"), x));
   return found;
 }
 
-/** `lines`: {batches, validated, best, bound}, each [[iteration, cost a stage], …]; `marks`: see lib/yardsticks.js. */
-export function CurveChart({ lines, marks, tick }) {
+/** `lines`: {batches, validated, best, bound}, each [[iteration, cost a stage], …]; `marks`: see lib/yardsticks.js; `rule(name)` knows rules by their titles. */
+export function CurveChart({ lines, marks, tick, rule = words }) {
   const [whole, setWhole] = useState(false);
   const iterations = Object.values(lines).flat().map(([x]) => x);
   if (!iterations.length) return html`<p class="soft">Nothing has been measured yet: the curve begins with the first iterations.</p>`;
@@ -48,7 +48,8 @@ export function CurveChart({ lines, marks, tick }) {
     series: seriesOf(lines, marks, x).map((line) => ({ ...line, clip: true })),
   });
   const rows = [...lines.validated.map(([i, y]) => [i, "Validation", y]), ...lines.best.map(([i, y]) => [i, "Best so far", y]), ...lines.bound.map(([i, y]) => [i, "Bound", y]), ...lines.batches.map(([i, y]) => [i, "Training batch", y])];
-  const caption = marks ? `Lower is better. The dashed lines were ${marks.from}; training runs on its own scenarios, so they are a yardstick, not a proof.`
+  const named = marks && [marks.rule !== null && `best rule: ${inSentence(rule(marks.ruleName))}`, marks.bound !== null && `lower bound: ${words(marks.boundKind).toLowerCase()}`].filter(Boolean).join(", ");
+  const caption = marks ? `Lower is better. The dashed lines (${named}) come from ${marks.from}; training runs on its own scenarios, so they are a yardstick, not a proof.`
     : "Lower is better. No bound and no rule is known for this instance yet: both are measured at the end of this training.";
   return html`<${Drawing} caption=${caption} table=${{ columns: ["Iteration", "What", "Cost a stage"], rows }}>
     ${top !== undefined && html`<div><button class="quiet" aria-pressed=${whole} onClick=${() => setWhole(!whole)}>${whole ? "Leave out the first, highest costs" : "Show the first, highest costs too"}</button></div>`}

@@ -15,7 +15,7 @@ function band(name, low, high, i, opacity, tint) {
 
 function seriesOf(found, spaghetti) {
   const tint = colour("--series-1");
-  const lines = spaghetti ? found.samples.slice(0, MOST_LINES).map((path, i) => ({ type: "line", name: `Scenario ${i + 1}`, data: path, symbol: "none", lineStyle: { width: 1, opacity: 0.6 }, color: colour("--series-8"), emphasis: { focus: "series", lineStyle: { width: 3, opacity: 1, color: colour("--series-2") } }, triggerLineEvent: true })) : [];
+  const lines = spaghetti ? found.samples.slice(0, MOST_LINES).map((path, i) => ({ type: "line", name: `Scenario ${i + 1}`, data: path, symbol: "none", lineStyle: { width: 1, opacity: 0.35 }, color: colour("--series-8"), emphasis: { focus: "series", lineStyle: { width: 3, opacity: 1, color: colour("--series-2") } }, triggerLineEvent: true })) : [];
   return [
     ...band("5–95 %", found.q05, found.q95, 0, 0.18, tint), ...band("25–75 %", found.q25, found.q75, 1, 0.3, tint), ...lines,
     { type: "line", name: "Median", data: found.q50, symbol: "none", lineStyle: { width: 2.5 }, color: tint, z: 5 },

@@ -1,6 +1,7 @@
 // What training reports while it runs: the learning curve beside what it is measured by, and its other metrics.
 import { html, useState } from "../../lib/ui.js";
 import { useYardsticks } from "../../lib/yardsticks.js";
+import { useRules } from "../../lib/titles.js";
 import { pointsOf } from "../../lib/history.js";
 import { number, words } from "../../lib/format.js";
 import { Sheet } from "../../parts/page.js";
@@ -10,13 +11,14 @@ import { CurveChart } from "../../parts/learning_curve.js";
 const OF_COST = ["cost", "validation_cost", "best_cost", "bound"];
 
 /** Cost against iterations, with the bound and the best classical rule as lines. */
-export function LearningCurve({ job, history, tick }) {
+export function LearningCurve({ job, problem, history, tick }) {
+  const rule = useRules(problem);
   const marks = useYardsticks(job);
   const lines = {
     batches: pointsOf(history, "cost"), validated: pointsOf(history, "validation_cost"),
     best: pointsOf(history, "best_cost"), bound: pointsOf(history, "bound"),
   };
-  return html`<${Sheet} title="Learning curve"><${CurveChart} lines=${lines} marks=${marks} tick=${tick} /><//>`;
+  return html`<${Sheet} title="Learning curve"><${CurveChart} lines=${lines} marks=${marks} tick=${tick} rule=${rule} /><//>`;
 }
 
 /** Every other metric as a small chart. */

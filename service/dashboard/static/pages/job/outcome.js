@@ -2,6 +2,7 @@
 import { html } from "../../lib/ui.js";
 import { href } from "../../lib/router.js";
 import { useGet } from "../../lib/load.js";
+import { useRules } from "../../lib/titles.js";
 import { number, percent, words } from "../../lib/format.js";
 import { verdict } from "../../lib/work.js";
 import { Sheet, Stat } from "../../parts/page.js";
@@ -9,24 +10,25 @@ import { Loaded } from "../../parts/notice.js";
 import { Drawing, Chart } from "../../parts/chart.js";
 
 /** The outcome of a finished job; nothing where it has none. */
-export function Outcome({ job }) {
+export function Outcome({ job, problem }) {
   if (job.state === "failed" || (job.state === "cancelled" && !job.policy_id)) return null;
-  return html`<${Shown} job=${job} />`;
+  return html`<${Shown} job=${job} problem=${problem} />`;
 }
 
-function Shown({ job }) {
+function Shown({ job, problem }) {
   const result = useGet(`/v1/jobs/${job.id}/result`);
   const Kind = { train: Trained, solve: Solved }[job.kind];
-  return html`<${Loaded} of=${result} what="what it found">${(found) => (Kind ? html`<${Kind} result=${found} />`
+  return html`<${Loaded} of=${result} what="what it found">${(found) => (Kind ? html`<${Kind} result=${found} problem=${problem} />`
     : job.evaluation_id && html`<div class="notice good"><strong>The comparison is ready.</strong><div><a class="button main" href=${href(`/evaluations/${job.evaluation_id}`)}>Open it</a></div></div>`)}<//>`;
 }
 
-function Trained({ result }) {
+function Trained({ result, problem }) {
+  const rule = useRules(problem);
   const { policy, certificate } = result;
   const good = result.recommended_for_use;
   return html`<div class="notice ${good ? "good" : "warn"}">
     <strong>${good ? `Policy ${policy.name}, version ${policy.version}, is ready.` : `Policy ${policy.name}, version ${policy.version}, is not recommended for use.`}</strong>
-    <span>${verdict(certificate)}</span>
+    <span>${verdict(certificate, rule)}</span>
     ${result.better_rule && html`<span>A classical rule does better: it is kept as a policy of its own, to be asked in the same way.</span>`}
     ${!good && !result.better_rule && html`<span>${(certificate.missed_targets || []).length ? `It misses a target: ${certificate.missed_targets.join(", ")}.` : "It was stopped before it was compared with the classical rules."}</span>`}
     <div class="row"><a class="button main" href=${href(`/policies/${policy.id}`)}>Open the policy</a>

@@ -2,7 +2,8 @@
 import { html, useState } from "../../lib/ui.js";
 import { create, get } from "../../lib/api.js";
 import { useLoad } from "../../lib/load.js";
-import { ago, number, words } from "../../lib/format.js";
+import { ago, number } from "../../lib/format.js";
+import { useRules } from "../../lib/titles.js";
 import { href } from "../../lib/router.js";
 import { Sheet } from "../../parts/page.js";
 import { Empty, Loaded } from "../../parts/notice.js";
@@ -26,6 +27,7 @@ const ownFirst = (paths, own) => Object.fromEntries(Object.entries(paths).sort((
 
 export function Operation({ card }) {
   const found = useLoad(() => latest(card), [card.id]);
+  const rule = useRules(card.problem);
   const [job, setJob] = useState(null);
   const start = async () => {
     const rules = (card.certificate.rules || []).slice(0, 1).map((rule) => rule.name);
@@ -37,7 +39,7 @@ export function Operation({ card }) {
     ${job && html`<${JobWatch} id=${job} label="Simulation" onEnd=${ended} />`}
     <${Loaded} of=${found} what="its evaluations">${(known) => (known ? html`
       <p class="soft">From <a href=${href(`/evaluations/${known.evaluation.id}`)}>the evaluation</a> of ${ago(known.evaluation.created_at)} on ${number(known.evaluation.document.scenarios)} scenarios.</p>
-      <${Paths} of=${known.paths} label=${(name) => (name.includes(":") ? name : words(name))} />
+      <${Paths} of=${known.paths} label=${(name) => (name.includes(":") ? name : rule(name))} />
       ${!job && html`<${Act} label="Simulate again" className="" action=${start} />`}`
       : !job && html`<${Empty}><p>This version has not been simulated stage by stage yet.</p><${Act} label=${`Simulate ${number(SCENARIOS)} scenarios`} busyLabel="Starting …" action=${start} /><//>`)}<//>
   <//>`;

@@ -2,21 +2,23 @@
 import { html } from "../../lib/ui.js";
 import { href } from "../../lib/router.js";
 import { saveBlob } from "../../lib/api.js";
-import { duration, number, shortId, when, words } from "../../lib/format.js";
-import { ending } from "../../lib/work.js";
+import { duration, inSentence, number, shortId, when, words } from "../../lib/format.js";
+import { useRules, useTitles } from "../../lib/titles.js";
+import { ending, short } from "../../lib/work.js";
 import { yardsticksOf } from "../../lib/yardsticks.js";
 import { Sheet } from "../../parts/page.js";
 import { CurveChart } from "../../parts/learning_curve.js";
 import { Settings } from "../../parts/settings_list.js";
 
 export function Training({ card }) {
+  const rule = useRules(card.problem);
   const found = yardsticksOf(card.certificate);
-  const marks = found && { ...found, from: "measured at the end of this training" };
+  const marks = found && { ...found, from: "the end of this training" };
   const points = (name) => card.curve.filter((row) => Number.isFinite(row[name])).map((row) => [row.iteration, row[name]]);
   const lines = { batches: [], validated: points("cost"), best: points("best_cost"), bound: points("bound") };
   const described = Object.entries(card.description || {});
   return html`
-    ${card.curve.length > 1 && html`<${Sheet} title="Learning curve"><${CurveChart} lines=${lines} marks=${marks} tick=${0} /><//>`}
+    ${card.curve.length > 1 && html`<${Sheet} title="Learning curve"><${CurveChart} lines=${lines} marks=${marks} tick=${0} rule=${rule} /><//>`}
     <div class="columns">
       <${Sheet} title="Origin"><${Origin} card=${card} /><//>
       ${described.length > 0 && html`<${Sheet} title="The policy in words"><dl>${described.map(([name, value]) => html`<dt>${words(name)}</dt><dd class="number"><${Described} value=${value} /></dd>`)}</dl><//>`}
@@ -27,15 +29,20 @@ export function Training({ card }) {
 /** Numbers as numbers, small tables as lists, texts as they are. */
 function Described({ value }) {
   if (value === null || typeof value !== "object") return number(value, 5);
-  if (Array.isArray(value)) return value.every((v) => typeof v !== "object") ? value.map((v) => number(v, 5)).join(", ") : html`<pre class="scroll" tabindex="0">${JSON.stringify(value, null, 1)}</pre>`;
-  return html`<dl class="small">${Object.entries(value).map(([name, inner]) => html`<dt>${words(name)}</dt><dd><${Described} value=${inner} /></dd>`)}</dl>`;
+  if (!Array.isArray(value)) return html`<dl class="small">${Object.entries(value).map(([name, inner]) => html`<dt>${name}</dt><dd><${Described} value=${inner} /></dd>`)}</dl>`;
+  if (value.every((v) => v === null || typeof v !== "object")) return value.map((v) => number(v, 5)).join(", ");
+  const columns = [...new Set(value.flatMap((row) => Object.keys(row || {})))];
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Table"><table><thead><tr>${columns.map((c) => html`<th>${words(c)}</th>`)}</tr></thead>
+    <tbody>${value.map((row) => html`<tr>${columns.map((c) => html`<td><${Described} value=${row?.[c] ?? null} /></td>`)}</tr>`)}</tbody></table></div>`;
 }
 
 function Origin({ card }) {
   const { training } = card;
+  const title = useTitles();
+  const family = useRules(card.problem);
   const rows = [
     ["Policy", html`<code>${card.id}</code>`],
-    ["Solver", `${words(card.solver)}, family ${words(card.family).toLowerCase()}`],
+    ["Solver", `${short(title(card.solver))}, ${inSentence(family(card.family))}`],
     ["Instance", html`<a href=${href(`/instances/${card.instance_id}`)}>${card.instance.name}</a> <code class="small">${card.instance.digest}</code>`],
     (card.also_instance_ids || []).length > 0 && ["Also trained on", card.also_instance_ids.map((id) => html`<a href=${href(`/instances/${id}`)}>${shortId(id)}</a> `)],
     card.warm_start && ["Started from", html`<a href=${href(`/policies/${card.warm_start}`)}>${shortId(card.warm_start)}</a>`],

@@ -3,7 +3,7 @@ import { html, useMemo, useState } from "../../lib/ui.js";
 import { href } from "../../lib/router.js";
 import { collect, get } from "../../lib/api.js";
 import { useLoad } from "../../lib/load.js";
-import { ago, number, percent, when } from "../../lib/format.js";
+import { ago, duration, number, percent, when } from "../../lib/format.js";
 import { Sheet } from "../../parts/page.js";
 import { Loaded, Tag } from "../../parts/notice.js";
 import { Components, CostHistogram, CostSpread, ServiceTable } from "../../parts/costs.js";
@@ -15,14 +15,14 @@ export function Versions({ card, onChange }) {
   const list = useLoad(() => collect(`/v1/policies?name=${card.name}`, 500), [card.name]);
   const changed = () => { list.reload(); onChange(); };
   return html`<${Loaded} of=${list} what="its versions">${(versions) => html`
-    <${Aliases} card=${card} versions=${versions} onChange=${changed} />
+    <${Aliases} card=${card} onChange=${changed} />
     <${Compare} card=${card} versions=${versions} />`}<//>`;
 }
 
 function Compare({ card, versions }) {
   const [chosen, setChosen] = useState([card.id]);
   const toggle = (id, on) => setChosen((old) => (on ? [...old, id] : old.filter((one) => one !== id)));
-  return html`<${Sheet} title="Versions" aside=${chosen.length > 1 && html`<a class="button" href=${href("/evaluate", { policies: chosen.join(","), instance: card.instance_id })}>Compare on common scenarios</a>`}>
+  return html`<${Sheet} title="Versions" aside=${chosen.length > 1 && html`<a class="button" href=${href("/evaluate", { policies: versions.filter((v) => chosen.includes(v.id)).map((v) => `${v.name}:${v.version}`).join(","), instance: card.instance_id })}>Compare on common scenarios</a>`}>
     <div class="scroll-x" tabindex="0" role="region" aria-label="Versions"><table>
       <thead><tr><th>Compare</th><th>Version</th><th>In use as</th><th class="number">Cost a stage</th><th class="number">Above the bound</th><th>Verdict</th><th>Trained</th></tr></thead>
       <tbody>${versions.map((v) => html`<tr key=${v.id}>
@@ -60,7 +60,7 @@ function Compared({ cards }) {
 const sameBins = (entries) => entries.filter((e) => e.distribution && JSON.stringify(e.distribution.histogram?.edges) === JSON.stringify(entries[0].distribution?.histogram?.edges));
 
 function differing(cards) {
-  const rows = [["solver", cards.map((c) => c.solver)], ["seed", cards.map((c) => c.seed)], ["seconds of training", cards.map((c) => c.training.seconds ?? null)]];
+  const rows = [["solver", cards.map((c) => c.solver)], ["seed", cards.map((c) => String(c.seed))], ["time in training", cards.map((c) => duration(c.training.seconds))]];
   for (const name of new Set(cards.flatMap((c) => Object.keys(c.config)))) rows.push([name.replaceAll("_", " "), cards.map((c) => c.config[name] ?? null)]);
   return rows.filter(([, values]) => new Set(values.map((v) => JSON.stringify(v))).size > 1);
 }

@@ -26,7 +26,7 @@ function Field({ id, label, help, pointer, errors, children }) {
     ${faults.length > 0 && html`<span class="fault" id=${`${id}-fault`}>${faults.map((f) => f.detail).join(" ")}</span>`}</div>`;
 }
 
-export function Details({ known, instance, solver, fit, draft, change, errors }) {
+export function Details({ known, instance, solver, fit, marks, draft, change, errors }) {
   const trains = solver.kind === "train";
   const text = (name) => (shared) => html`<input ...${shared} type="text" autocomplete="off" value=${draft[name]} onInput=${(e) => change({ [name]: e.currentTarget.value.trim() })} />`;
   const limit = secondsOf(known.limits.default_time_limit);
@@ -37,7 +37,8 @@ export function Details({ known, instance, solver, fit, draft, change, errors })
       <${Field} id="seed" label="Seed" pointer="/seed" errors=${errors} help="Left empty, one is drawn and recorded. The same seed gives the same policy.">${text("seed")}<//>
       ${trains && html`<${WarmStart} ...${{ instance, solver, draft, change, errors }} />`}
     </div>
-    ${trains && fit.rules.length > 0 && html`<div class="field"><label><input type="checkbox" checked=${draft.rulesFirst} aria-describedby="first-help" onChange=${(e) => change({ rulesFirst: e.currentTarget.checked })} /> Measure the classical rules and the lower bound first</label>
+    ${trains && marks && html`<p class="soft small">The learning curve will show what there is to beat: ${[marks.rule !== null && `the best classical rule costs ${number(marks.rule)} a stage`, marks.bound !== null && `the lower bound is ${number(marks.bound)}`].filter(Boolean).join(", ")} (known from ${marks.from}).</p>`}
+    ${trains && !marks && fit.rules.length > 0 && html`<div class="field"><label><input type="checkbox" checked=${draft.rulesFirst} aria-describedby="first-help" onChange=${(e) => change({ rulesFirst: e.currentTarget.checked })} /> Measure the classical rules and the lower bound first</label>
       <span class="help" id="first-help">An evaluation of at most a minute, queued before: the learning curve then shows from the start what there is to beat. The training compares with them at its end in any case.</span></div>`}
     <details open=${inMore || undefined}><summary>More: every setting of ${solver.title}${Object.keys(draft.config).length ? ` (${number(Object.keys(draft.config).length)} set)` : ""}</summary>
       <div class="stack more">
