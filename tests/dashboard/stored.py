@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from service.db.rows import EvaluationRow, JobEventRow, JobRow, PolicyRow, utcnow
+from service.db.rows import AcceptanceVerdictRow, EvaluationRow, JobEventRow, JobRow, PolicyRow, utcnow
 from service.ids import new_id
 from tests.service.api_server import Server, add_policy, example_document
 
@@ -147,3 +147,19 @@ def add_evaluation(server: Server, policy_id: str, name: str, stages: int = 12) 
     kind = {"kind": "evaluate", "solver": None, "policy_name": None, "config": {"policies": [policy_id], "rules": []}}
     add_job(server, instance_id, "succeeded", evaluation_id=evaluation_id, **kind)
     return evaluation_id
+
+
+def add_verdict(server: Server, test_id: str, policy_id: str, passed: bool, detail: str) -> None:
+    """What an acceptance test found of a version, as its run would have left it."""
+    check = {"rule": "cost", "subject": "base_stock", "passed": passed, "measured": 1.0, "ci95": [0.5, 1.5]}
+    with server.database.write() as session:
+        row = AcceptanceVerdictRow(
+            id=new_id("vdt"),
+            test_id=test_id,
+            policy_id=policy_id,
+            job_id=new_id("job"),
+            passed=passed,
+            checks=[check | {"limit": 0.0, "detail": detail}],
+            scenarios=256,
+        )
+        session.add(row)

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.dashboard.browser import TABLET, is_cut, opened, settle
-from tests.dashboard.stored import add_evaluation, add_proved, certificate
+from tests.dashboard.stored import add_evaluation, add_proved, add_verdict, certificate
 from tests.service.api_server import Server
 
 CURVE = [{"iteration": 10.0 * k, "seconds": 1.0 * k, "cost": 20.0 / k, "best_cost": 20.0 / k} for k in range(1, 6)]
@@ -81,7 +81,7 @@ class TestProof:
     def test_no_bound_is_told_with_its_reason(self, page: Page, proved: dict[str, str]) -> None:
         page.goto("/#/policies/boundless")
         expect(page.get_by_text("No lower bound is known")).to_be_visible()
-        expect(page.get_by_text("perfect_information: time was up").first).to_be_visible()
+        expect(page.get_by_text("Perfect information: time was up").first).to_be_visible()
 
     def test_places_are_a_table(self, page: Page, proved: dict[str, str]) -> None:
         page.goto("/#/policies/good")
@@ -189,3 +189,51 @@ class TestVersions:
         page.get_by_role("button", name="Delete").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("In use")
+
+
+class TestAcceptance:
+    def test_a_guarded_alias_asks_for_a_passed_test(self, page: Page, site: Server, proved: dict[str, str]) -> None:
+        policy_id = add_proved(site, "guarded", certificate=certificate(200, 220, 190))
+        page.goto("/#/policies/guarded?tab=versions")
+        page.get_by_role("button", name="New test").click()
+        page.get_by_label("Compared with rule").select_option("base_stock")
+        page.get_by_label("May cost more by [%]").fill("2")
+        page.get_by_role("button", name="Make the test").click()
+        test = page.get_by_role("article", name="Test no-dearer")
+        expect(test).to_contain_text("with 95 % confidence at most 2.0 % dearer than base stock")
+        expect(test).to_contain_text("Version 1 has not been put to it.")
+        page.get_by_role("button", name="Put in use").click()
+        expect(page.get_by_text("this version has not been put to the test")).to_be_visible()
+        made = httpx.get(f"{site.url}/v1/policies/guarded/acceptance-tests").json()["items"][0]
+        add_verdict(site, made["id"], policy_id, False, "costs 5.00 % more")
+        page.reload()
+        expect(test).to_contain_text("costs 5.00 % more")
+        expect(page.get_by_text("Guarded by")).to_be_visible()
+        page.get_by_role("button", name="Put in use").click()
+        expect(page.get_by_text("no-dearer: failed")).to_be_visible()
+        add_verdict(site, made["id"], policy_id, True, "costs 1.00 % more")
+        page.reload()
+        expect(test).to_contain_text("costs 1.00 % more")
+        page.get_by_role("button", name="Put in use").click()
+        expect(page.get_by_text("It names this version already.")).to_be_visible()
+
+    def test_a_version_is_put_to_the_test_from_here(
+        self, page: Page, site: Server, proved: dict[str, str], axe: Callable[[Page], None]
+    ) -> None:
+        policy_id = add_proved(site, "to-try", certificate=certificate(200, 220, 190))
+        instance = httpx.get(f"{site.url}/v1/policies/{policy_id}").json()["instance_id"]
+        body = {"name": "quick", "instance_id": instance, "scenarios": 64, "rules": ["base_stock"]}
+        httpx.post(f"{site.url}/v1/policies/to-try/acceptance-tests", json=body).raise_for_status()
+        page.goto("/#/policies/to-try?tab=versions")
+        page.get_by_role("button", name="Test version 1").click()
+        expect(page.get_by_role("link", name="Test of version 1")).to_be_visible()
+        settle(page)
+        axe(page)
+        assert httpx.get(f"{site.url}/v1/jobs?kind=accept").json()["items"]
+
+    def test_refusals_stand_beside_their_fields(self, page: Page, proved: dict[str, str]) -> None:
+        page.goto("/#/policies/good:1?tab=versions")
+        page.get_by_role("button", name="New test").click()
+        page.get_by_label("Name of the test").fill("Not A Name")
+        page.get_by_role("button", name="Make the test").click()
+        expect(page.get_by_label("Name of the test")).to_have_attribute("aria-invalid", "true")

@@ -8,6 +8,7 @@ import { verdict } from "../../lib/work.js";
 import { Sheet, Stat } from "../../parts/page.js";
 import { Loaded } from "../../parts/notice.js";
 import { Drawing, Chart } from "../../parts/chart.js";
+import { Verdict } from "../policy/acceptance.js";
 
 /** The outcome of a finished job; nothing where it has none. */
 export function Outcome({ job, problem }) {
@@ -17,7 +18,7 @@ export function Outcome({ job, problem }) {
 
 function Shown({ job, problem }) {
   const result = useGet(`/v1/jobs/${job.id}/result`);
-  const Kind = { train: Trained, solve: Solved }[job.kind];
+  const Kind = { train: Trained, solve: Solved, accept: Accepted }[job.kind];
   return html`<${Loaded} of=${result} what="what it found">${(found) => (Kind ? html`<${Kind} result=${found} problem=${problem} />`
     : job.evaluation_id && html`<div class="notice good"><strong>The comparison is ready.</strong><div><a class="button main" href=${href(`/evaluations/${job.evaluation_id}`)}>Open it</a></div></div>`)}<//>`;
 }
@@ -34,6 +35,8 @@ function Trained({ result, problem }) {
     <div class="row"><a class="button main" href=${href(`/policies/${policy.id}`)}>Open the policy</a>
       ${result.better_rule && html`<a class="button" href=${href(`/policies/${result.better_rule}`)}>Open the better rule</a>`}</div></div>`;
 }
+
+const Accepted = ({ result }) => html`<${Sheet} title="Verdict">${result.verdict ? html`<${Verdict} verdict=${{ ...result.verdict, evaluation_id: result.evaluation_id }} />` : html`<p class="soft">It ended before there was a verdict.</p>`}<//>`;
 
 const STATUS = {
   optimal: ["good", "Solved to the end."], infeasible: ["warn", "There is no feasible plan: the instance's limits are at odds. That is an answer, not a fault."],

@@ -4,12 +4,12 @@ import { del, get, put } from "../../lib/api.js";
 import { useGet } from "../../lib/load.js";
 import { ago } from "../../lib/format.js";
 import { Sheet } from "../../parts/page.js";
-import { Loaded, Problem, toast } from "../../parts/notice.js";
+import { Loaded, Problem, Tag, toast } from "../../parts/notice.js";
 import { Act, Confirm } from "../../parts/dialog.js";
 
 const matching = (alias) => ({ headers: { "If-Match": `"${alias.etag}"` } });
 
-export function Aliases({ card, versions, onChange }) {
+export function Aliases({ card, tests, onChange }) {
   const list = useGet(`/v1/policies/${card.name}/aliases`);
   const changed = () => { list.reload(); onChange(); };
   return html`<${Sheet} title="Aliases">
@@ -17,7 +17,7 @@ export function Aliases({ card, versions, onChange }) {
     <${Loaded} of=${list} what="the aliases">${({ items }) => html`
       ${items.length > 0 && html`<div class="scroll-x" tabindex="0" role="region" aria-label="Aliases"><table><thead><tr><th>Alias</th><th>Version</th><th>Since</th><th>Note</th><th></th></tr></thead>
         <tbody>${items.map((alias) => html`<${Row} key=${alias.alias} ...${{ alias, card, changed }} />`)}</tbody></table></div>`}
-      <${Promote} card=${card} items=${items} changed=${changed} />`}<//>
+      <${Promote} card=${card} tests=${tests} items=${items} changed=${changed} />`}<//>
   <//>`;
 }
 
@@ -35,7 +35,7 @@ function Row({ alias, card, changed }) {
 const pathOf = (name, alias) => `/v1/policies/${name}/aliases/${encodeURIComponent(alias)}`;
 
 /** Give this version an alias, new or moved from another version. */
-function Promote({ card, items, changed }) {
+function Promote({ card, tests, items, changed }) {
   const [name, setName] = useState("production");
   const [note, setNote] = useState("");
   const [other, setOther] = useState(null); // the alias as somebody else left it meanwhile
@@ -69,7 +69,18 @@ function Promote({ card, items, changed }) {
     ${other && html`<div class="notice warn" role="alert"><strong>Somebody else moved ${name} meanwhile.</strong>
       <span>When you looked it named ${present ? `version ${present.policy.version}` : "nothing"}; now it names version ${other.policy.version}, since ${ago(other.updated_at)}${other.updated_by ? ` by ${other.updated_by}` : ""}${other.note ? `: “${other.note}”` : ""}.</span>
       <div class="row"><${Act} label=${`Move it to version ${card.version} all the same`} action=${() => ask(other)} /><button type="button" onClick=${changed}>Leave it as it is</button></div></div>`}
+    <${Guards} tests=${tests.filter((test) => test.guards.includes(name))} card=${card} />
     ${!other && html`<${Problem} error=${refusal} />`}
+    ${(refusal?.document?.tests || []).map((test) => html`<div class="notice bad"><strong>${test.name}: ${test.verdict === "missing" ? "this version has not been put to the test" : "failed"}</strong>${(test.failed || []).map((text) => html`<span>${text}</span>`)}</div>`)}
     ${!other && html`<div><button class="main" type="submit" disabled=${already || !name}>${present ? "Move it here" : "Put in use"}</button></div>`}
   </form>`;
+}
+
+/** The tests that guard the alias, and how this version did. */
+function Guards({ tests, card }) {
+  if (!tests.length) return null;
+  return html`<div class="row"><span class="soft">Guarded by</span>${tests.map((test) => {
+    const verdict = test.verdicts.find((v) => v.policy_id === card.id);
+    return html`<span key=${test.id}>${test.name} <${Tag} tone=${verdict ? (verdict.passed ? "good" : "bad") : "warn"}>${verdict ? (verdict.passed ? "passed" : "failed") : "not run yet"}<//></span>`;
+  })}</div>`;
 }

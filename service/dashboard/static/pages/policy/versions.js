@@ -2,20 +2,23 @@
 import { html, useMemo, useState } from "../../lib/ui.js";
 import { href } from "../../lib/router.js";
 import { collect, get } from "../../lib/api.js";
-import { useLoad } from "../../lib/load.js";
+import { useGet, useLoad } from "../../lib/load.js";
 import { ago, duration, number, percent, when } from "../../lib/format.js";
 import { Sheet } from "../../parts/page.js";
 import { Loaded, Tag } from "../../parts/notice.js";
 import { Components, CostHistogram, CostSpread, ServiceTable } from "../../parts/costs.js";
+import { Acceptance } from "./acceptance.js";
 import { Aliases } from "./aliases.js";
 
 const MOST_COMPARED = 6;
 
 export function Versions({ card, onChange }) {
   const list = useLoad(() => collect(`/v1/policies?name=${card.name}`, 500), [card.name]);
+  const tests = useGet(`/v1/policies/${card.name}/acceptance-tests`);
   const changed = () => { list.reload(); onChange(); };
   return html`<${Loaded} of=${list} what="its versions">${(versions) => html`
-    <${Aliases} card=${card} onChange=${changed} />
+    <${Aliases} card=${card} tests=${tests.data?.items || []} onChange=${changed} />
+    <${Acceptance} card=${card} list=${tests} onChange=${tests.reload} />
     <${Compare} card=${card} versions=${versions} />`}<//>`;
 }
 
