@@ -141,6 +141,17 @@ class TestFinished:
         expect(page.get_by_text("There is no feasible plan")).to_be_visible()
         expect(page.get_by_text("The limits are at odds.", exact=True)).to_be_visible()
 
+    def test_a_replay_says_what_the_own_decision_cost(self, page: Page, site: Server) -> None:
+        recommendation = "rec_01K9ZV6Q5RJ8XAMB4T0CWD3EFG"
+        played = {"scenarios": 64, "difference": {"mean": 2.5, "ci95": [1.5, 3.5], "wins": 0.9}}
+        replay = {"kind": "replay", "solver": None, "policy_name": None, "result": {"replay": played, "kept": True}}
+        config = {"recommendation_id": recommendation}
+        job = add_job(site, instance_of(site, "replayed"), "succeeded", config=config, **replay)
+        page.goto(f"/#/jobs/{job}")
+        expect(page.get_by_text("It costs 2.5 more, 95 % interval 1.5 to 3.5, on 64 scenarios.")).to_be_visible()
+        link = page.get_by_role("link", name="Open the decision")
+        expect(link).to_have_attribute("href", f"#/decisions/{recommendation}")
+
     def test_deleting_it_leads_back_to_the_list(self, page: Page, site: Server) -> None:
         job = add_job(site, instance_of(site, "to-delete"), "cancelled")
         page.goto(f"/#/jobs/{job}")

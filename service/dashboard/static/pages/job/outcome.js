@@ -18,8 +18,8 @@ export function Outcome({ job, problem }) {
 
 function Shown({ job, problem }) {
   const result = useGet(`/v1/jobs/${job.id}/result`);
-  const Kind = { train: Trained, solve: Solved, accept: Accepted }[job.kind];
-  return html`<${Loaded} of=${result} what="what it found">${(found) => (Kind ? html`<${Kind} result=${found} problem=${problem} />`
+  const Kind = { train: Trained, solve: Solved, accept: Accepted, replay: Replayed }[job.kind];
+  return html`<${Loaded} of=${result} what="what it found">${(found) => (Kind ? html`<${Kind} job=${job} result=${found} problem=${problem} />`
     : job.evaluation_id && html`<div class="notice good"><strong>The comparison is ready.</strong><div><a class="button main" href=${href(`/evaluations/${job.evaluation_id}`)}>Open it</a></div></div>`)}<//>`;
 }
 
@@ -37,6 +37,14 @@ function Trained({ result, problem }) {
 }
 
 const Accepted = ({ result }) => html`<${Sheet} title="Verdict">${result.verdict ? html`<${Verdict} verdict=${{ ...result.verdict, evaluation_id: result.evaluation_id }} />` : html`<p class="soft">It ended before there was a verdict.</p>`}<//>`;
+
+/** What the planner's own decision cost beside the recommended one: the interval says whether that is more than chance. */
+function Replayed({ job, result }) {
+  const { difference, scenarios } = result.replay || {};
+  return html`<div class="notice"><strong>The planner's own decision was played beside the recommended one.</strong>
+    ${difference && html`<span>It costs ${number(difference.mean)} more, 95 % interval ${number(difference.ci95[0])} to ${number(difference.ci95[1])}, on ${number(scenarios)} scenarios.</span>`}
+    <div><a class="button main" href=${href(`/decisions/${job.config.recommendation_id}`)}>Open the decision</a></div></div>`;
+}
 
 const STATUS = {
   optimal: ["good", "Solved to the end."], infeasible: ["warn", "There is no feasible plan: the instance's limits are at odds. That is an answer, not a fault."],
