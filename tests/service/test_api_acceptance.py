@@ -10,9 +10,12 @@ import httpx
 import pytest
 
 from service.acceptance import judging
-from service.db.rows import AcceptanceVerdictRow, JobRow
+from service.db.rows import AcceptanceVerdictRow, InstanceRow, JobRow
 from service.ids import new_id
+from service.jobs import work
+from service.jobs.outcomes import Evaluated, Judged
 from service.settings import Settings
+from solvers.evaluation import InfeasibleDecision
 from tests.service.api_server import Server, add_policy, example_document, running
 
 PLACE = "/v1/policies/north/acceptance-tests"
@@ -141,6 +144,67 @@ class TestRunning:
         assert caller.delete("/v1/policies/north:1").status_code == 204
         answer = caller.post(f"{PLACE}/{test_id}/runs", json={"version": 2})
         assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflict")
+
+
+class TestKeeping:
+    """What the end of a run leaves behind."""
+
+    @pytest.fixture
+    def job(self, own: Server, caller: httpx.Client, body: dict[str, Any]) -> JobRow:
+        """A run of the test on version 2, as its worker has it."""
+        test_id = caller.post(PLACE, json={**body, "rules": [], "least_service": {}}).json()["id"]
+        job_id = caller.post(f"{PLACE}/{test_id}/runs", json={"version": 2}).json()["id"]
+        with own.database.read() as session:
+            return session.get_one(JobRow, job_id)
+
+    def ended(self, server: Server, job: JobRow, outcome: Judged) -> dict[str, Any]:
+        """The job's columns after its end."""
+        with server.database.write() as session:
+            return outcome.rows(session, job, session.get_one(InstanceRow, job.instance_id))
+
+    def verdicts(self, client: httpx.Client, job: JobRow) -> list[dict[str, Any]]:
+        test: dict[str, Any] = client.get(f"{PLACE}/{job.config['acceptance_test_id']}").json()
+        return list(test["verdicts"])
+
+    def evaluated(self, job: JobRow) -> Evaluated:
+        entry = {"name": "north:2", "mean_cost": 1.0, "service": {}}
+        body = {"scenarios": 64, "policies": [entry], "policy_ids": {"north:2": job.config["policies"][0]}}
+        return Evaluated(body, {}, "finished")
+
+    def test_an_evaluation_and_its_verdict(self, own: Server, caller: httpx.Client, job: JobRow) -> None:
+        columns = self.ended(own, job, Judged(self.evaluated(job), "", is_complete=True))
+        (kept,) = self.verdicts(caller, job)
+        assert (kept["passed"], kept["scenarios"], kept["evaluation_id"]) == (True, 64, columns["evaluation_id"])
+        assert [check["rule"] for check in kept["checks"]] == ["feasible", "cost"]
+        assert columns["result"]["verdict"]["passed"] is True
+
+    def test_a_decision_that_is_not_feasible_is_a_verdict_too(
+        self, own: Server, caller: httpx.Client, job: JobRow, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: Any) -> Evaluated:
+            raise InfeasibleDecision("stage 3: a constraint is broken by 2")
+
+        monkeypatch.setattr(work, "_evaluate", broken)
+        task: Any = SimpleNamespace(control=SimpleNamespace(cancelled=False))
+        outcome = work._accept(task, None, None)  # type: ignore[arg-type]
+        assert isinstance(outcome, Judged)
+        self.ended(own, job, outcome)
+        (kept,) = self.verdicts(caller, job)
+        assert (kept["passed"], kept["evaluation_id"]) == (False, None)
+        assert "stage 3" in kept["checks"][0]["detail"]
+
+    def test_a_run_cut_short_gives_no_verdict(self, own: Server, caller: httpx.Client, job: JobRow) -> None:
+        columns = self.ended(own, job, Judged(self.evaluated(job), "", is_complete=False))
+        assert columns["evaluation_id"]
+        assert self.verdicts(caller, job) == []
+
+    def test_a_test_deleted_meanwhile_leaves_the_evaluation_alone(
+        self, own: Server, caller: httpx.Client, job: JobRow
+    ) -> None:
+        caller.delete(f"{PLACE}/{job.config['acceptance_test_id']}")
+        columns = self.ended(own, job, Judged(self.evaluated(job), "", is_complete=True))
+        assert columns["result"] == {"verdict": None}
+        assert caller.get(f"/v1/evaluations/{columns['evaluation_id']}").status_code == 200
 
 
 class TestGuarding:

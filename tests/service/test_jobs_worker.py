@@ -18,6 +18,7 @@ from service.acceptance.schemas import AcceptanceTestBody
 from service.db.migrate import upgrade
 from service.db.rows import EvaluationRow, PolicyRow, WorkerRow
 from service.db.session import Database
+from service.decisions.replaying import OutcomeChanged
 from service.jobs.child import error_document
 from service.scenario_sets import service as scenario_sets
 from service.settings import Settings
@@ -254,6 +255,7 @@ class TestFailing:
             (MemoryError(), "memory-limit"),
             (torch.OutOfMemoryError(), "memory-limit"),
             (KeyboardInterrupt(), "job-crashed"),
+            (OutcomeChanged("the planner decided otherwise"), "conflict"),
         ],
     )
     def test_every_failure_has_a_type(self, error: BaseException, slug: str) -> None:
