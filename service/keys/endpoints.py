@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from service.db.rows import ApiKeyRow, utcnow
@@ -50,11 +51,8 @@ def list_keys(caller: MayAdmin, session: Reading, page: ThePage) -> dict[str, An
 
 @router.get("/{key_id}", response_model=KeyView)
 def get_key(key_id: KeyId, caller: MayAdmin, session: Reading) -> dict[str, Any]:
-    """One key, without its secret."""
-    row = repository.by_id(session, key_id)
-    if row is None:
-        raise not_found("key", key_id)
-    return service.shown(row, utcnow())
+    """One key that is not revoked, without its secret."""
+    return service.shown(_standing(session, key_id), utcnow())
 
 
 @router.delete("/{key_id}", status_code=204)
@@ -62,5 +60,12 @@ def revoke_key(key_id: KeyId, caller: MayAdmin, session: Writing) -> None:
     """Revoke a key: it is refused from now on, and stays in the list. A key does not revoke itself."""
     if key_id == caller.key_id:
         raise ApiError("conflict", "This is the key you came with: revoke it with another, or with `herenow keys`.")
-    if not service.revoke(session, key_id):
+    service.revoke(session, _standing(session, key_id).id)
+
+
+def _standing(session: Session, key_id: str) -> ApiKeyRow:
+    """A key that is not revoked; ApiError 404."""
+    row = repository.by_id(session, key_id)
+    if row is None or row.revoked_at is not None:
         raise not_found("key", key_id)
+    return row

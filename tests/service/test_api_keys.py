@@ -135,6 +135,8 @@ class TestManaging:
         assert key["expires_at"] is None
         assert admin.delete(f"/v1/keys/{key['id']}").status_code == 204
         assert status(locked, key["secret"]) == 401
+        place = f"/v1/keys/{key['id']}"
+        assert admin.get(place).status_code == admin.delete(place).status_code == 404
         kept = next(item for item in admin.get("/v1/keys").json()["items"] if item["id"] == key["id"])
         assert (kept["valid"], kept["revoked_at"] is not None) == (False, True)
 
