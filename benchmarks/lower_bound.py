@@ -141,7 +141,8 @@ def main() -> None:
     command = " ".join(["python -m benchmarks.lower_bound", *shown])
     lines = ["# Lower bounds for one warehouse and its stores", ""]
     lines += [f"Command: `OMP_NUM_THREADS=1 {command}`; per store and period. The first two are computed, so that they"]
-    lines += ["have no standard error; what was sampled has half a 95 % interval. See docs/solvers/bounds.md.", ""]
+    lines += ["have no standard error (policies: half a 95 % interval over scenarios and training seeds)."]
+    lines += ["See docs/solvers/bounds.md.", ""]
     for line in table(arguments, config):
         print(line, flush=True)
         lines.append(line)

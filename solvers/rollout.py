@@ -106,7 +106,8 @@ def _run(
         post, decided = simulator.decide(state, decide(state, stage), stage)
         state, realized = simulator.realize(post, noise, stage)
         means = [value.mean() for costs in (decided, realized) for value in costs.components.values()]
-        tally.cost = tally.cost + weight * (sum(means[1:], means[0]) if means else 0.0)
+        spent = sum(means[1:], means[0]) if means else 0.0
+        tally.cost = tally.cost + (spent if weight == 1.0 else weight * spent)
         weight *= simulator.discount
         slacks = {**decided.slacks, **realized.slacks} if stage >= simulator.first_reported_stage else {}
         if slacks:

@@ -162,6 +162,8 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
         kinds = [node.unmet_demand for node in stores]
         self.any_lost, self.any_partial = "lost" in kinds, "partial" in kinds
         self.all_lost = set(kinds) == {"lost"}
+        # Stock at the end of a period is then never negative: nothing to clip before it is charged.
+        self.nothing_waits = self.all_lost and self.num_nodes == self.num_demand and not self.perishes
         self._keep("lost", torch.tensor([kind == "lost" for kind in kinds]))
         waiting = {"lost": 0.0, "backlogged": 1.0}
         shares = [waiting.get(node.unmet_demand, node.backlog_share or 0.0) for node in stores]
@@ -231,6 +233,7 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
         demand = noise.demand[:, stage]
         before = post.net_inventory[:, : self.num_demand]
         after, short, lost = self._serve(before, demand)
+        held = after if self.nothing_waits else None
         aging, outdated = post.aging, None
         if self.perishes:
             aging, outdated = self.ageing.issue(post.aging, demand, after)
@@ -239,7 +242,7 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
         if self.num_nodes > self.num_demand:
             ends = torch.cat((after, post.net_inventory[:, self.num_demand :]), dim=1)
         charged = {
-            "holding": _Charge(ends.clamp_min(0.0), self.holding_cost),
+            "holding": _Charge(ends.clamp_min(0.0) if held is None else held, self.holding_cost),
             "shortage": _Charge(short, self.shortage_cost),
         }
         if lost is not None:
@@ -263,9 +266,12 @@ class NetworkSimulator(Simulator[NetworkState, NetworkPostState, Orders, Demand]
             after = after + turned_away
             short = torch.where(self.lost, unmet, (-after).clamp_min(0.0))
             return after, short, torch.where(self.lost, 0.0, turned_away)
+        if self.all_lost:
+            left = after.clamp_min(0.0)
+            return left, left - after, None
         short = (-after).clamp_min(0.0)
         if self.any_lost:
-            after = after.clamp_min(0.0) if self.all_lost else torch.where(self.lost, after.clamp_min(0.0), after)
+            after = torch.where(self.lost, after.clamp_min(0.0), after)
         return after, short, None
 
     def _served(self, before: Tensor, after: Tensor) -> Tensor:
