@@ -34,6 +34,7 @@ MOST_BUSES, MOST_LINES, MOST_PLANTS = 400, 800, 400  # on the map of the grid
 MOST_OFFERS = 60  # thermals in the order of their cost
 SEED = 20_240_504
 OUT = "out of the system"
+ALL_WATER = "turbined and spilled"
 
 
 def draw(system: HydrothermalSystem) -> list[Figure]:
@@ -52,9 +53,9 @@ def _river(system: HydrothermalSystem) -> Figure:
             continue
         for target, label in _ways(hydro):
             if target is None:
-                leaving.append(Link(hydro.id, OUT, label, label))
+                leaving.append(Link(hydro.id, OUT, _told(label), label))
             elif target in kept:
-                links.append(Link(hydro.id, target, label, label))
+                links.append(Link(hydro.id, target, _told(label), label))
     if leaving:
         nodes.append(Node(OUT, OUT, "out", max(tiers.values()) + 1))
     caption = "Water runs from left to right; turbined and spilled water may take different ways."
@@ -66,9 +67,14 @@ def _group(hydro: Hydro) -> str:
     return "reservoir" if hydro.storage_max_hm3 > hydro.storage_min_hm3 else "run of river"
 
 
+def _told(way: str) -> str:
+    """A link says what runs on it only where turbined and spilled water part."""
+    return "" if way == ALL_WATER else way
+
+
 def _ways(hydro: Hydro) -> Iterator[tuple[str | None, str]]:
     if hydro.turbine_downstream == hydro.spill_downstream:
-        yield hydro.turbine_downstream, "turbined and spilled"
+        yield hydro.turbine_downstream, ALL_WATER
     else:
         yield hydro.turbine_downstream, "turbined"
         yield hydro.spill_downstream, "spilled"
