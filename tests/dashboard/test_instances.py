@@ -203,6 +203,17 @@ class TestEditor:
         expect(text).to_have_value('{"problem": "inventory_network", ')
         expect(page.get_by_role("button", name="Store this instance")).to_be_disabled()
 
+    def test_a_document_too_large_to_be_checked_is_told_as_such(self, browser: Browser, tmp_path: Path) -> None:
+        with running(make_settings(tmp_path, max_body_bytes=1500)) as server, opened(browser, server.url) as page:
+            page.goto("/#/instances/new?example=inventory_network/dc-two-stores")
+            expect(page.get_by_text("Can be stored")).to_be_visible()
+            page.get_by_role("tab", name="As JSON").click()
+            text = page.get_by_label("The whole document as JSON")
+            text.fill(text.input_value().replace('"plant"', f'"{"p" * 600}"'))
+            expect(page.get_by_text("Cannot be checked")).to_be_visible()
+            expect(page.get_by_role("alert")).to_contain_text("larger than this path takes")
+            expect(page.get_by_role("button", name="Store this instance")).to_be_disabled()
+
     def test_a_stored_instance_is_changed_as_a_copy(self, page: Page, site: Server) -> None:
         instance_id = stored(site, "inventory_network", "dc-two-stores", "to-copy")
         page.goto(f"/#/instances/{instance_id}")

@@ -74,13 +74,13 @@ function edited(row, record, fields) {
   return made;
 }
 
-/** A value in a few words: "process poisson, mean 5", "12 values". */
+/** A value in a few words: "poisson, mean 5", "12 values". */
 export function summaryOf(value) {
   if (value === null || value === undefined) return "";
   if (Array.isArray(value)) return `${value.length} ${value.length === 1 ? "value" : "values"}`;
   if (typeof value !== "object") return String(value);
   const parts = Object.entries(value).filter(([, v]) => v !== null && v !== undefined);
-  return parts.map(([name, v]) => `${words(name).toLowerCase()} ${typeof v === "object" ? `(${summaryOf(v)})` : v}`).join(", ");
+  return parts.map(([name, v]) => (typeof v === "string" ? v : `${words(name).toLowerCase()} ${typeof v === "object" ? `(${summaryOf(v)})` : v}`)).join(", ");
 }
 
 /** Whether every record leaves a field that may be left out at its default. */

@@ -9,6 +9,7 @@ import { staleHours } from "../../lib/preferences.js";
 import { Problem, Tag } from "../../parts/notice.js";
 
 const MOST_LINES = 6;
+const MOST_ALERTS = 4;
 const HOUR_MS = 3_600_000;
 
 /** Whether the last state the policy was asked with is too old to rest a decision on. */
@@ -59,7 +60,8 @@ function Alerts({ item }) {
   const outside = !item.in_training_range && !known.some((a) => /train/i.test(a.title)) ? [{ severity: "warning", title: "State outside what training has seen", detail: "" }] : [];
   const all = [...known, ...outside];
   if (!all.length && !item.warnings.length) return null;
-  return html`<ul class="alerts" aria-label="Alerts">${all.map((a) => html`<li class=${`notice ${TONES[a.severity]}`}><strong>${a.title}</strong>${a.detail && html`<span class="small">${a.detail}</span>`}</li>`)}
+  return html`<ul class="alerts" aria-label="Alerts">${all.slice(0, MOST_ALERTS).map((a) => html`<li class=${`notice ${TONES[a.severity]}`}><strong>${a.title}</strong>${a.detail && html`<span class="small">${a.detail}</span>`}</li>`)}
+    ${all.length > MOST_ALERTS && html`<li class="soft small">… and ${all.length - MOST_ALERTS} more.</li>`}
     ${item.warnings.map((text) => html`<li class="notice warn small">${text}</li>`)}</ul>`;
 }
 

@@ -6,7 +6,7 @@ import { useGet } from "../../lib/load.js";
 import { go } from "../../lib/router.js";
 import { ago, number, words } from "../../lib/format.js";
 import { Sheet } from "../../parts/page.js";
-import { Loaded, Tag, toast } from "../../parts/notice.js";
+import { Loaded, Problem, Tag, toast } from "../../parts/notice.js";
 import { Act, Confirm } from "../../parts/dialog.js";
 import { DocumentEditor, tabOf } from "../../parts/document.js";
 
@@ -16,7 +16,10 @@ const MOST_SAID = 6;
 /** The name of a draft in this browser. */
 export const draftName = (key) => `instance.${key}`;
 
-/** What the API says of a document: {issues, state: "checking" | "checked" | "unknown"}, asked again once typing pauses or the line is back. */
+/**
+ * What the API says of a document: {issues, state, refusal}, asked again once typing pauses or the line is back. The state
+ * is "checking", "checked", "refused" (with the refusal: too large, not allowed) or "unknown" (no answer).
+ */
 function useIssues(document) {
   const [found, setFound] = useState({ issues: [], state: "checking" });
   const [turn, setTurn] = useState(0);
@@ -27,9 +30,9 @@ function useIssues(document) {
     const timer = setTimeout(async () => {
       try {
         const { issues } = await post("/v1/instances/validate", document, { signal: asking.signal });
-        setFound({ issues, state: "checked" });
+        setFound({ issues, state: "checked", refusal: null });
       } catch (error) {
-        if (error.name !== "AbortError") setFound((old) => ({ issues: error.errors?.map((e) => ({ ...e, severity: "error" })) ?? old.issues, state: "unknown" }));
+        if (error.name !== "AbortError") setFound((old) => (error.status ? { issues: [], state: "refused", refusal: error } : { ...old, state: "unknown", refusal: null }));
       }
     }, PAUSE_MS);
     return () => { clearTimeout(timer); asking.abort(); };
@@ -41,7 +44,7 @@ export function Editor({ source, first, known, tab }) {
   const initial = useRef({ document: first });
   const [draft, setDraft, drop, kept] = useDraft(draftName(source.key), initial.current);
   const { document, broken = null } = draft;
-  const { issues, state } = useIssues(document);
+  const { issues, state, refusal } = useIssues(document);
   const problem = known.find((p) => p.name === document?.problem) || known[0];
   const schema = useGet(`/v1/problems/${problem.name}/schema`);
   const change = useCallback((changes) => setDraft((old) => ({ ...old, ...changes, at: new Date().toISOString() })), [setDraft]);
@@ -57,12 +60,13 @@ export function Editor({ source, first, known, tab }) {
   return html`<div class="stack">
     ${kept && html`<div class="notice"><span>Your changes${draft.at ? ` of ${ago(draft.at)}` : ""} were kept in this browser.</span></div>`}
     <${Sheet} title=${problem.title} aside=${html`<${Checked} errors=${errors} issues=${issues} state=${state} broken=${broken} />`}>
+      <${Problem} error=${refusal} />
       <${Summary} issues=${issues} document=${document} onShow=${(i) => schema.data && setTab(tabOf(i.pointer, schema.data))} />
       <${Loaded} of=${schema} what="the form">${(found) => html`<${DocumentEditor} schema=${found} value=${document} issues=${issues} tab=${tab} onTab=${setTab}
         broken=${broken} onText=${(next) => change({ broken: next })} onChange=${(next) => change({ document: next, broken: null })} />`}<//>
     <//>
     <div class="row apart">
-      <${Act} label="Store this instance" busyLabel="Storing …" action=${store} disabled=${errors.length > 0 || Boolean(broken)} />
+      <${Act} label="Store this instance" busyLabel="Storing …" action=${store} disabled=${errors.length > 0 || Boolean(broken) || Boolean(refusal)} />
       <${Confirm} label="Throw the changes away" confirm="Throw away" title="Throw the changes away?" action=${restart} disabled=${!draft.at}
         text="The form shows the original again. What you changed is gone." />
     </div>
@@ -74,6 +78,7 @@ const queryNow = () => Object.fromEntries(new URLSearchParams(location.hash.spli
 function Checked({ errors, issues, state, broken }) {
   if (broken) return html`<${Tag} tone="bad">Not readable as JSON</${Tag}>`;
   if (errors.length) return html`<${Tag} tone="bad">${number(errors.length)} to correct</${Tag}>`;
+  if (state === "refused") return html`<${Tag} tone="bad">Cannot be checked</${Tag}>`;
   if (state === "unknown") return html`<${Tag} tone="warn">Not checked: the server does not answer</${Tag}>`;
   if (state === "checking") return html`<span class="busy small" role="status">Checking …</span>`;
   const remarks = issues.length;
