@@ -3,7 +3,6 @@ import { html, useEffect, useState } from "../lib/ui.js";
 import { get } from "../lib/api.js";
 import { when, words } from "../lib/format.js";
 import { useLoad } from "../lib/load.js";
-import { useTitles } from "../lib/titles.js";
 import { go } from "../lib/router.js";
 import { Empty, Loaded, Problem } from "../parts/notice.js";
 import { Page } from "../parts/page.js";
@@ -26,7 +25,6 @@ export default function Decisions({ query }) {
 }
 
 function List({ filter }) {
-  const title = useTitles();
   const path = `/v1/recommendations?${new URLSearchParams(Object.entries({ ...filter, limit: PAGE }).filter(([, v]) => v))}`;
   const first = useLoad(() => get(path), [path]);
   const [more, setMore] = useState([]);
@@ -37,7 +35,7 @@ function List({ filter }) {
   return html`<${Loaded} of=${first} what="the decisions">${(page) => {
     const items = [...page.items, ...more];
     if (!items.length) return html`<${Empty}><p>${filter.policy || filter.outcome ? "No recommendation fits." : "Nothing has been recommended yet."}</p><a class="button main" href="#/decide">Decide</a><//>`;
-    return html`<${Grid} label="Decisions" columns=${COLUMNS} rows=${items.map((item) => row(item, title))} height=${520} onOpen=${({ id }) => go(`/decisions/${id}`)} />
+    return html`<${Grid} label="Decisions" columns=${COLUMNS} rows=${items.map(row)} height=${520} onOpen=${({ id }) => go(`/decisions/${id}`)} />
       <${Problem} error=${error} />
       <div class="row"><span class="soft small">${items.length} shown.</span>${cursor && html`<button onClick=${next}>Older ones</button>`}</div>`;
   }}<//>`;
@@ -50,16 +48,15 @@ const link = ({ value, data }) => {
   return element;
 };
 const COLUMNS = [
-  { field: "when", headerName: "Asked", cellRenderer: link, minWidth: 160 },
-  { field: "policy", headerName: "Policy", minWidth: 140 },
-  { field: "problem", headerName: "Problem", minWidth: 140 },
-  numeric({ field: "states", headerName: "States", maxWidth: 110 }),
-  { field: "outcome", headerName: "Outcome", cellClass: ({ value }) => `outcome ${value}`, valueFormatter: ({ value }) => (value === "pending" ? "Not judged yet" : words(value)) },
-  numeric({ field: "regret", headerName: "Replayed difference", headerTooltip: "Mean cost of the planner's decision less that of the recommended one, on the same scenarios" }),
-  { field: "note", headerName: "Reason", flex: 2, tooltipField: "note", valueFormatter: ({ value }) => value || "–" },
+  { field: "when", headerName: "Asked", cellRenderer: link, filter: false, minWidth: 186 },
+  { field: "policy", headerName: "Policy", filter: false, minWidth: 100 },
+  numeric({ field: "states", headerName: "States", filter: false, minWidth: 78, maxWidth: 100 }),
+  { field: "outcome", headerName: "Outcome", filter: false, minWidth: 146, cellClass: ({ value }) => `outcome ${value}`, valueFormatter: ({ value }) => (value === "pending" ? "Not judged yet" : words(value)) },
+  numeric({ field: "regret", headerName: "Replayed difference", filter: false, minWidth: 112, headerTooltip: "Mean cost of the planner's decision less that of the recommended one, on the same scenarios" }),
+  { field: "note", headerName: "Reason", filter: false, flex: 2, minWidth: 120, tooltipField: "note", valueFormatter: ({ value }) => value || "–" },
 ];
 
-const row = (item, title) => ({
-  id: item.id, when: when(item.created_at), policy: item.policy ? `${item.policy.name}:${item.policy.version}` : item.policy_id, problem: item.policy ? title(item.policy.problem) : "–",
+const row = (item) => ({
+  id: item.id, when: when(item.created_at), policy: item.policy ? `${item.policy.name}:${item.policy.version}` : item.policy_id,
   states: item.states, outcome: item.outcome?.outcome ?? "pending", regret: item.replay?.difference.mean ?? null, note: item.outcome?.note ?? "",
 });

@@ -4,6 +4,7 @@ import { collect } from "../../lib/api.js";
 import { ago } from "../../lib/format.js";
 import { useLoad } from "../../lib/load.js";
 import { useTitles } from "../../lib/titles.js";
+import { short } from "../../lib/work.js";
 import { href } from "../../lib/router.js";
 import { Empty, Loaded, Tag } from "../../parts/notice.js";
 import { Page, Sheet } from "../../parts/page.js";
@@ -38,7 +39,7 @@ function Table({ items }) {
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Policies to decide with"><table>
     <thead><tr><th>Policy</th><th>Version</th><th>Problem</th><th>By</th><th>Last asked</th><th></th></tr></thead>
     <tbody>${items.map(({ ref, policy }) => html`<tr key=${ref}>
-    <td><a href=${href(`/decide/${encodeURIComponent(ref)}`)}><b>${ref}</b></a></td><td>${policy.version}</td><td>${title(policy.problem)}</td><td>${title(policy.solver)}</td>
+    <td><a href=${href(`/decide/${encodeURIComponent(ref)}`)}><b>${ref}</b></a></td><td>${policy.version}</td><td>${title(policy.problem)}</td><td>${short(title(policy.solver))}</td>
     <td>${policy.last_recommendation ? html`${ago(policy.last_recommendation.created_at)} <${Tag} state=${policy.last_recommendation.outcome}>${policy.last_recommendation.outcome === "pending" ? "not judged yet" : policy.last_recommendation.outcome}<//>` : html`<span class="soft">never</span>`}</td>
     <td>${!policy.recommended_for_use && html`<${Tag} tone="warn">not recommended for use<//>`}</td></tr>`)}</tbody>
   </table></div>`;

@@ -6,6 +6,7 @@ import { useLoad } from "../../lib/load.js";
 import { go } from "../../lib/router.js";
 import { useTitles } from "../../lib/titles.js";
 import { words } from "../../lib/format.js";
+import { short } from "../../lib/work.js";
 import { Checklist } from "../../parts/checklist.js";
 import { Problem } from "../../parts/notice.js";
 import { ScenarioSet } from "./scenario_set.js";
@@ -75,7 +76,7 @@ export function Form({ policies, instances, query }) {
 }
 
 const optionsOf = (policies, problem, title) => policies.filter((p) => p.problem === problem)
-  .map((p) => [refOf(p), refOf(p), [title(p.solver).split(":")[0], ...(p.aliases || []).map((a) => `@${a}`)].join(", ")]);
+  .map((p) => [refOf(p), refOf(p), [short(title(p.solver)), ...(p.aliases || []).map((a) => `@${a}`)].join(", ")]);
 
 /** Which classical rules fit each chosen instance: {instance: [{name, title}]}. */
 export const useFits = (ids) => useLoad(async () => Object.fromEntries(await Promise.all(ids.map(async (id) => [id, (await get(`/v1/instances/${id}/fit`)).rules]))), [ids.join()]);
