@@ -84,6 +84,7 @@ def cells() -> list[Cell]:
             Cell("bolivia-ac", "tsddr", 150, FINE, seed, f"tsddr-{seed}", start=f"bolivia-tsddr-{seed}")
             for seed in (1, 2, 3)
         ),
+        Cell("bolivia-ac", "sddp", 250, {"iterations": 90, "gap": 0.0, "simulation_paths": 2, "check_every": 90}),
         Cell("bolivia-ac", "tsddr", 120, {"iterations": 0}, 3, "dc-tsddr-3", start="bolivia-tsddr-3"),
         Cell("bolivia-ac", "rolling_deterministic", 90, {"look_ahead": 1}, 1, "myopic"),
         Cell("case3", "sddp", 30, {"iterations": 400, "gap": 0.0, "simulation_paths": 4, "check_every": 100}),

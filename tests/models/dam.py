@@ -72,7 +72,8 @@ def problem_of(face: Program, discount: float = 1.0) -> Any:
     """What a solver asks of a problem, for a program alone."""
     stages = {"first_reported_stage": 0, "reported_stages": range(face.num_stages)}
     simulator = SimpleNamespace(num_stages=face.num_stages, discount=discount, **stages)
-    return SimpleNamespace(name="dam", program=lambda instance: face, simulator=lambda instance, counts=True: simulator)
+    parts = {"program": lambda instance: face, "simulator": lambda instance, counts=True: simulator}
+    return SimpleNamespace(name="dam", full_stages=None, **parts)
 
 
 def extensive_optimum(face: Program, discount: float = 1.0) -> float:

@@ -12,6 +12,7 @@ from models.hydrothermal.targets import hydro_targets
 from tests.models.hydro_systems import changed, every_option, two_buses
 
 PROBLEM: Any = SimpleNamespace(
+    full_stages=None,
     name="hydrothermal",
     program=hydro_program,
     simulator=lambda system, counts=True: HydroSimulator(system, counts),

@@ -15,7 +15,7 @@ from solvers.evaluation import check_feasible
 from solvers.highs import HotProgram
 from solvers.sddp import SDDPConfig
 from solvers.sddp import train as train_sddp
-from solvers.stage_costs import Oracle, StageCosts, aiming, elastic, with_targets
+from solvers.stage_costs import SINGLE, Oracle, StageCosts, aiming, elastic, with_targets
 from solvers.tsddr import TSDDRConfig, _Run, train
 from tests.models.hydro_systems import every_option
 from tests.solvers.hydro_runs import PROBLEM, cascade, small
@@ -141,6 +141,19 @@ class TestTheOracle:
         assert slopes.shape == duals.shape
         oracle.learn(shifts[:30], values[:30], duals[:30])
         assert len(oracle) == len(np.unique(np.round(duals[:30], 6), axis=0))  # nothing twice
+
+    def test_of_many_vertices_it_finds_one_as_high(self) -> None:
+        rng = np.random.default_rng(3)
+        few, many = Oracle(6), Oracle(6)
+        slopes, shifts = rng.normal(0, 40, (SINGLE + 200, 6)), rng.normal(0, 9, (5_000, 6))
+        few.restore(slopes[:SINGLE], 1_000 - 0.02 * (slopes[:SINGLE] ** 2).sum(1))
+        many.restore(slopes, 1_000 - 0.02 * (slopes**2).sum(1))
+        highest = (many.heights - shifts @ many.slopes.T).max(1)
+        answered, chosen = many.answer(shifts)
+        assert (answered <= highest + 1e-9).all()
+        assert answered == pytest.approx(highest, rel=1e-5)
+        assert chosen.shape == shifts.shape
+        assert (few.answer(shifts)[0] <= highest + 1e-9).all()
 
     def test_training_with_it_is_training_without(self) -> None:
         """Re-checking every stage, the gradients are the exact ones."""
