@@ -84,6 +84,7 @@ def cells() -> list[Cell]:
             Cell("bolivia-ac", "tsddr", 150, FINE, seed, f"tsddr-{seed}", start=f"bolivia-tsddr-{seed}")
             for seed in (1, 2, 3)
         ),
+        Cell("bolivia-ac", "tsddr", 120, FINE | {"iterations": 200}, 3, "tsddr-3-on", start="bolivia-ac-tsddr-3"),
         Cell("bolivia-ac", "sddp", 250, {"iterations": 90, "gap": 0.0, "simulation_paths": 2, "check_every": 90}),
         Cell("bolivia-ac", "tsddr", 120, {"iterations": 0}, 3, "dc-tsddr-3", start="bolivia-tsddr-3"),
         Cell("bolivia-ac", "rolling_deterministic", 90, {"look_ahead": 1}, 1, "myopic"),
@@ -105,6 +106,11 @@ def cells() -> list[Cell]:
         Cell("case3", "foresight", 10, {}),
     ]
     return found
+
+
+def _depth(cell: Cell) -> int:
+    """Cells that must be there before it."""
+    return 0 if not cell.start else 1 + next(_depth(other) for other in cells() if other.name == cell.start)
 
 
 def instance_of(case: str) -> Any:
@@ -288,8 +294,8 @@ def main() -> None:
             check=False,
         )
         with ThreadPoolExecutor(asked.jobs) as pool:
-            for later in (False, True):  # those that start from others come after them
-                own = [cell for cell in wanted if bool(cell.start) == later]
+            for after in range(3):  # those that start from others come after them
+                own = [cell for cell in wanted if _depth(cell) == after]
                 list(pool.map(here, sorted(own, key=lambda cell: -cell.seconds)))
 
 
