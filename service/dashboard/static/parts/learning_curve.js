@@ -49,7 +49,7 @@ export function CurveChart({ lines, marks, tick, rule = words }) {
   });
   const rows = [...lines.validated.map(([i, y]) => [i, "Validation", y]), ...lines.best.map(([i, y]) => [i, "Best so far", y]), ...lines.bound.map(([i, y]) => [i, "Bound", y]), ...lines.batches.map(([i, y]) => [i, "Training batch", y])];
   const named = marks && [marks.rule !== null && `best rule: ${inSentence(rule(marks.ruleName))}`, marks.bound !== null && `lower bound: ${words(marks.boundKind).toLowerCase()}`].filter(Boolean).join(", ");
-  const caption = marks ? `Lower is better. The dashed lines (${named}) come from ${marks.from}; training runs on its own scenarios, so they are a yardstick, not a proof.`
+  const caption = marks ? `Lower is better. Dashed is what there is to beat (${named}), from ${marks.from}; training runs on its own scenarios, so it is a yardstick, not a proof.`
     : "Lower is better. No bound and no rule is known for this instance yet: both are measured at the end of this training.";
   return html`<${Drawing} caption=${caption} table=${{ columns: ["Iteration", "What", "Cost a stage"], rows }}>
     ${top !== undefined && html`<div><button class="quiet" aria-pressed=${whole} onClick=${() => setWhole(!whole)}>${whole ? "Leave out the first, highest costs" : "Show the first, highest costs too"}</button></div>`}
