@@ -69,7 +69,7 @@ function Series({ of, level }) {
   const numeric = typeof of.x[0] === "number";
   const option = ({ base, axis }) => ({
     legend: { ...base.legend, data: [...of.lines.map((l) => l.name), ...bands.map((b) => b.name)] },
-    xAxis: { type: "category", data: of.x.map(String), name: of.x_title, nameLocation: "middle", nameGap: 28, boundaryGap: of.lines.some((l) => l.mark === "bar"), ...axis, splitLine: { show: false } },
+    xAxis: { type: "category", data: of.x.map(String), name: of.x_title, nameLocation: "middle", nameGap: 28, boundaryGap: of.lines.some((l) => l.mark === "bar"), ...axis, axisLabel: { ...axis.axisLabel, hideOverlap: true, alignMinLabel: numeric ? "center" : "left" }, splitLine: { show: false } },
     yAxis: { type: "value", name: of.unit, nameTextStyle: { ...axis.nameTextStyle, align: "left" }, scale: !of.lines.some((l) => l.mark === "bar" || l.mark === "area"), axisLine: axis.axisLine, splitLine: axis.splitLine, axisLabel: { ...axis.axisLabel, formatter: (v) => number(v, 5) } },
     grid: { ...base.grid, bottom: 32 },
     dataZoom: of.x.length > 120 ? [{ type: "inside" }] : [],
@@ -95,7 +95,7 @@ function drawn(line, i, length) {
   if (line.mark === "bar") return { ...shared, type: "bar", barMaxWidth: 28 };
   if (line.mark === "point") return { ...shared, type: "scatter", symbolSize: 7 };
   const area = line.mark === "area" ? { areaStyle: { opacity: line.stack ? 0.75 : 0.25 }, lineStyle: { width: line.stack ? 0.5 : 2, color: shade } } : {};
-  return { ...shared, type: "line", symbol: length > 60 ? "none" : "circle", symbolSize: 4, lineStyle: { width: 2, color: shade }, ...area };
+  return { ...shared, type: "line", symbol: length > 60 || line.stack ? "none" : "circle", symbolSize: 4, lineStyle: { width: 2, color: shade }, ...area };
 }
 
 function Schedule({ of, level }) {
