@@ -84,10 +84,21 @@ def test_policies_rules_and_plans_meet_in_one_evaluation(client: httpx.Client, i
     job = finished(client, asked | {"scenarios": 256})
     found = client.get(f"/v1/evaluations/{job['evaluation_id']}").json()["document"]
     assert len(found["policies"]) == len(names) + 2
+
+
+def test_the_bound_stands_beside_policies_and_plans(client: httpx.Client, instance_id: str, learned: str) -> None:
+    names = [learned]
+    for name in ("value_iteration", "rolling_deterministic"):
+        asked = {"kind": "train", "solver": name, "instance_id": instance_id, "config": dict(solver(name).quick)}
+        finished(client, asked | {"policy_name": f"{name}-beside"})
+        names.append(f"{name}-beside")
+    asked = {"kind": "evaluate", "instance_id": instance_id, "policies": names, "scenarios": 64}
+    evaluation = finished(client, asked)["evaluation_id"]
+    found = client.get(f"/v1/evaluations/{evaluation}").json()["document"]
     bound, costs = found["bound"], {entry["name"]: entry for entry in found["policies"]}
     assert bound["kind"] == "optimal"
     assert all(own["mean_cost"] > bound["value"] - 4 * own["standard_error"] for own in costs.values())
-    best = costs["value_iteration:1"]
+    best = costs["value_iteration-beside:1"]
     assert best["mean_cost"] < bound["value"] + 4 * best["standard_error"]
 
 
