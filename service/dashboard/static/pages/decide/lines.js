@@ -5,6 +5,7 @@ import { number } from "../../lib/format.js";
 import { Grid, numeric, toNumber } from "../../parts/grid.js";
 import { sized } from "../../parts/state_editor.js";
 
+const FEW = 12; // lines that need no filter
 const MOST_LOOKED_AT = 200;
 const NARROWEST = 750; // px a tablet leaves for a table
 
@@ -19,13 +20,13 @@ export function Lines({ wants, item, override, onChosen }) {
   return html`<${Grid} key=${override.on ? "typed" : "read"} label=${override.on ? "Your decision" : "Recommended decision"} columns=${columns} rows=${rows}
     onEdit=${override.on ? (next) => override.setLines(next.map(({ id, ...line }) => line)) : undefined}
     onSelect=${(chosen) => onChosen(chosen[0] || null)}
-    height=${Math.min(480, 110 + 42 * rows.length)} options=${{ rowSelection: { mode: "singleRow", checkboxes: false, enableClickSelection: true }, ...(fits ? sized(rows, columns) : {}) }} />`;
+    height=${Math.min(480, 90 + 42 * rows.length)} options=${{ rowSelection: { mode: "singleRow", checkboxes: false, enableClickSelection: true }, ...(fits ? sized(rows, columns) : {}) }} />`;
 }
 
 /** Wide enough for the heading's longest word and for words in the cells. */
 function widthOf(head, key, lines) {
   const texts = lines.slice(0, MOST_LOOKED_AT).map((line) => line[key]).filter((value) => typeof value === "string");
-  return Math.min(180, Math.max(78, 34 + 7.2 * Math.max(...[...head.split(" "), ...texts].map((text) => text.length))));
+  return Math.min(180, Math.max(78, 36 + 8 * Math.max(...[...head.split(" "), ...texts].map((text) => text.length))));
 }
 
 function columnOf({ key, title, unit, decided }, proposed, override) {
@@ -35,7 +36,7 @@ function columnOf({ key, title, unit, decided }, proposed, override) {
   const faultAt = (row) => override.faults.find((f) => { const parts = pointerParts(f.pointer); return Number(parts[2]) === row.id && (parts[3] === undefined || parts[3] === key); })?.detail;
   const moved = (row) => row.id < proposed.length && row[key] !== proposed[row.id][key];
   const shared = {
-    field: key, headerName: head, minWidth: widthOf(head, key, proposed), editable: override.on && decided,
+    field: key, headerName: head, minWidth: widthOf(head, key, proposed), filter: proposed.length > FEW, editable: override.on && decided,
     cellClassRules: override.on ? {
       "cell-fault": ({ data }) => Boolean(faultAt(data)), "cell-moved": ({ data }) => !faultAt(data) && moved(data),
       "cell-typed": ({ data }) => decided && !faultAt(data) && !moved(data), soft: () => !decided,
