@@ -33,7 +33,7 @@ function ForPolicy({ policyRef, recommendationId }) {
 const OPTIONS = { explain: true, figures: true };
 
 function Asking({ policyRef, path, card, wants, recommendationId }) {
-  const [state, setState, , kept] = useDraft(`state.${card.name}`, wants.today);
+  const [state, setState, , kept] = useDraft(`state.${card.instance_id}`, wants.today);
   const [faults, setFaults] = useState([]);
   const [tab, setTab] = useState("table");
   const change = (next) => { setState(next); setFaults([]); };
@@ -54,7 +54,7 @@ function Asking({ policyRef, path, card, wants, recommendationId }) {
         ["table", "Type or paste", () => html`<p class="small soft">Click a cell and paste from a spreadsheet: cells go to the right and down; with names in the first column, onto the lines of these names.</p>
           <${StateEditor} schema=${wants.json_schema} value=${state} onChange=${change} faults=${faults} />`],
         ["files", "Upload files", () => html`<${StateFiles} path=${path} wants=${wants} onState=${(next) => { change(next); setTab("table"); toast("The files make a state; look at it before you ask."); }} />`],
-        ["json", "As JSON", () => html`<${StateText} name=${card.name} value=${state} onChange=${change} />`],
+        ["json", "As JSON", () => html`<${StateText} draft=${`state-text.${card.instance_id}`} name=${card.name} value=${state} onChange=${change} />`],
       ]} />
       <${Act} label="Recommend" busyLabel="Deciding …" action=${ask} />
     <//>

@@ -3,8 +3,8 @@ import { html, useState } from "../../lib/ui.js";
 import { saveBlob } from "../../lib/api.js";
 import { dropDraft, useDraft } from "../../lib/drafts.js";
 
-export function StateText({ name, value, onChange }) {
-  const draft = `state-text.${name}`;
+/** `draft` is where text that is no JSON yet is kept, `name` what a saved file is called after. */
+export function StateText({ draft, name, value, onChange }) {
   const [text, setText] = useDraft(draft, null);
   const [fault, setFault] = useState(null);
   const shown = text ?? JSON.stringify(value, null, 2);
