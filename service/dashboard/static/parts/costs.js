@@ -34,7 +34,7 @@ const upright = (value, name, tint, position = "start") => ({
   silent: true, symbol: "none", label: { show: true, formatter: name, color: tint, position }, lineStyle: { color: tint, type: "dashed", width: 2 }, data: [{ xAxis: value }],
 });
 
-const costAxis = (axis, name) => ({ type: "value", name, nameLocation: "middle", nameGap: 28, scale: true, ...axis, axisLabel: { ...axis.axisLabel, showMinLabel: false, showMaxLabel: false, formatter: (v) => number(v, 4) } });
+const costAxis = (axis, name) => ({ type: "value", name, nameLocation: "middle", nameGap: 28, scale: true, ...axis, axisLabel: { ...axis.axisLabel, showMinLabel: false, showMaxLabel: false, hideOverlap: true, formatter: (v) => number(v, 4) } });
 const rowAxis = (axis, labels) => ({ type: "category", data: labels, inverse: true, ...axis, splitLine: { show: false }, axisLabel: { ...axis.axisLabel, color: colour("--text"), width: 138, lineHeight: 15, overflow: "break" } });
 
 /** The cost of every policy: where nine in ten scenarios lie, half of them, the median, the mean with its interval; the bound. */
@@ -121,7 +121,7 @@ export function Components({ entries, title = "What the cost is made of", level 
   if (!names.length) return null;
   const value = (e, name) => (e.components?.[name] ?? 0) * scaleOf(e);
   const option = ({ base, axis }) => ({
-    grid: ROWS, xAxis: { ...costAxis(axis, "Cost a stage"), scale: false, axisLabel: { ...axis.axisLabel, formatter: (v) => number(v, 4) } }, yAxis: rowAxis(axis, entries.map((e) => e.label)),
+    grid: ROWS, xAxis: { ...costAxis(axis, "Cost a stage"), scale: false, axisLabel: { ...axis.axisLabel, hideOverlap: true, formatter: (v) => number(v, 4) } }, yAxis: rowAxis(axis, entries.map((e) => e.label)),
     tooltip: { ...base.tooltip, axisPointer: { type: "shadow" } }, color: palette(),
     series: names.map((name) => ({ type: "bar", name: words(name), stack: "cost", barMaxWidth: 24, data: entries.map((e) => value(e, name)) })),
   });

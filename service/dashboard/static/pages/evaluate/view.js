@@ -48,7 +48,7 @@ function Facts({ of, first }) {
     <${Stat} label="Scenarios" value=${number(of.scenarios)} note=${of.scenario_set ? `of the set ${of.scenario_set.name || of.scenario_set.id}` : `seed ${of.scenario_seed}`} />
     ${of.bound ? html`<${Stat} label=${of.bound.exact ? "Optimum a stage" : "Lower bound a stage"} value=${number(of.bound.value_per_stage)} note=${words(of.bound.kind)} />`
       : html`<${Stat} label="Lower bound" value="none" note=${of.bound_note} />`}
-    ${typeof of.gap === "number" && html`<${Stat} label=${of.bound?.exact ? "Above the optimum" : "Above the bound, at most"} value=${percent(of.gap)} note=${first.label} />`}
+    ${typeof of.gap === "number" && html`<${Stat} label=${of.bound?.exact ? "Above the optimum" : "Above the bound, at most"} value=${of.gap < 0 ? "within chance" : percent(of.gap)} note=${first.label} />`}
   </div>`;
 }
 
