@@ -1,8 +1,8 @@
 """What a planner's own decision would have cost beside the recommended one.
 
 Both are played from the same state on common random numbers, and the policy decides in every stage afterwards; the
-difference is the decision's own doing. Noise is drawn as the instance draws it: what came before the state tells
-nothing of what follows, but for what the state itself remembers.
+difference is the decision's own doing. Noise goes on from the state (`Simulator.onward`), so what flows or sells now
+says what it can of what follows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.lazy import torch
-from solvers.evaluation import CHUNK, Floats, Scenarios, check_feasible, estimate, interval, paired_difference
+from solvers.evaluation import Floats, check_feasible, chunk_size, estimate, interval, paired_difference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +48,7 @@ def replay(
     stages = range(int(stage), _end(simulator, int(stage)))
     found: dict[str, list[Floats]] = {"recommended": [], "own": []}
     done = 0
-    for noise in _slices(simulator, seed, scenarios):
+    for noise in _slices(simulator, state.to(_precision(simulator)), stages.start, seed, scenarios):
         for name, decision in (("recommended", recommended), ("own", own)):
             found[name].append(_play(simulator, served.policy, state, decision, noise, stages))
         done += noise.batch
@@ -72,18 +72,16 @@ def _end(simulator: Simulator[Any, Any, Any, Any], first: int) -> int:
     return reported if first < reported else simulator.num_stages
 
 
-def _slices(simulator: Simulator[Any, Any, Any, Any], seed: int, scenarios: int) -> Iterator[Any]:
-    """Noise of so many scenarios, few at first and ever more at a time; the stream that evaluations draw from."""
+def _slices(
+    simulator: Simulator[Any, Any, Any, Any], state: Any, first: int, seed: int, scenarios: int
+) -> Iterator[Any]:
+    """Noise of so many scenarios that may follow a state, few at first and ever more at a time."""
+    generator, most = torch.Generator().manual_seed(seed), chunk_size(simulator)
     done, size = 0, FIRST_SLICE
-    for chunk in Scenarios(simulator, seed):
-        start = 0
-        while start < chunk.noise.batch and done < scenarios:
-            rows = slice(start, min(start + size, chunk.noise.batch, start + scenarios - done))
-            yield chunk.noise.rows(rows)
-            done, start = done + rows.stop - start, rows.stop
-            size = min(size * GROWTH, CHUNK)
-        if done >= scenarios:
-            return
+    while done < scenarios:
+        noise = simulator.onward(state, first, min(size, scenarios - done), generator)
+        yield noise
+        done, size = done + noise.batch, min(size * GROWTH, most)
 
 
 def _play(

@@ -82,14 +82,14 @@ class TestAStore:
         assert (played["from_stage"], played["to_stage"]) == (0, 12)
 
     def test_the_difference_is_what_the_extra_units_cost_to_hold(self):
-        """Demand cannot use the extra units, so each costs its holding until the end, less what later orders save."""
-        it = store(periods=4)
+        """Demand cannot use the extra units: each costs its holding from its arrival to the end."""
+        it = store(periods=8)
         holding = it.instance.nodes[-1].holding_cost
         lead = it.instance.lanes[0].lead_time
         state = {**it.view.today(), "on_hand": {"store": 10_000.0}}
         played = replay(it, state, {"orders": [{"from": "supplier", "to": "store", "quantity": 100.0}]}, 16, 3)
-        assert 0 < lead < 4
-        expected = 100.0 * (holding * (4 - lead) + it.instance.lanes[0].unit_cost)
+        assert 0 < lead < 8
+        expected = 100.0 * (holding * (8 - lead) + it.instance.lanes[0].unit_cost)
         assert played["difference"]["mean"] == pytest.approx(expected, rel=1e-3)
 
     def test_the_same_seed_gives_the_same_answer_and_a_stop_fewer_scenarios(self):
