@@ -14,10 +14,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 
+# Tests run side by side, a file each; TESTERS=0 runs them one after the other in this process.
+TESTERS ?= 2
+SIDE_BY_SIDE := $(if $(filter-out 0,$(TESTERS)),-n $(TESTERS) --dist loadfile)
+
 FAST := not slow and not postgres and not processes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-browser dev demo serve test static check format lint types contracts fast bench clean
+.PHONY: help setup setup-browser dev demo serve test static check format lint types contracts fast screenshots bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,7 +40,7 @@ serve: setup ## Run Herenow on http://127.0.0.1:8000 until Ctrl-C
 	@$(BIN)/herenow serve
 
 test: dev ## Run every test, with its own Redis and PostgreSQL
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
 
 static: dev format lint types contracts ## Format, lint, types and import contracts
 
@@ -55,7 +59,10 @@ contracts:
 	$(BIN)/lint-imports
 
 fast:
-	$(BIN)/python -m pytest -m "$(FAST)"
+	$(BIN)/python -m pytest -m "$(FAST)" $(SIDE_BY_SIDE)
+
+screenshots: dev ## Tell the dashboard's three stories in a browser and keep the pictures of docs/dashboard.md
+	$(BIN)/python -m tests.dashboard.story docs/dashboard
 
 bench: dev ## Measure quality against known optima, bounds and speed; rewrites or prints benchmarks' tables (hours)
 	$(BIN)/python -m pytest -m slow -s

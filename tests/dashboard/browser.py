@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MISSING = "no Chromium on this machine: `make setup-browser` installs Debian's"
@@ -24,6 +24,8 @@ ARGUMENTS = [
 ]
 WIDE = {"width": 1280, "height": 900}
 TABLET = {"width": 820, "height": 1180}
+PATIENCE = 30_000  # milliseconds: the machine may be busy with the other tests
+expect.set_options(timeout=PATIENCE)
 
 
 def executable() -> str | None:
@@ -62,7 +64,7 @@ def opened(browser: Browser, url: str, theme: str = "light", **options: Any) -> 
     context: BrowserContext = browser.new_context(
         base_url=url, color_scheme=theme, locale="en-GB", timezone_id="UTC", **({"viewport": WIDE} | options)
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     faults = Faults(page)
     try:
@@ -87,7 +89,8 @@ def settle(page: Page) -> None:
     """Wait until nothing is being read and every chart is drawn."""
     page.wait_for_function(
         "() => !document.querySelector('.busy, .starting')"
-        " && [...document.querySelectorAll('.chart')].every((chart) => chart.dataset.drawn)"
+        " && [...document.querySelectorAll('.chart')].every((chart) => chart.dataset.drawn)",
+        timeout=2 * PATIENCE,
     )
 
 
