@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from models.course import Alert, Course, Step
 from models.figures import documents
 from models.lazy import torch
+from models.view import plain
 from solvers.artifact import PolicyArtifact
 from solvers.course import follow
 from solvers.evaluation import check_feasible
@@ -158,8 +159,8 @@ class ServedPolicy:
         low, high = (self.artifact.training_range[end].flatten() for end in ("low", "high"))
         worst = [k for k in excess.argsort(descending=True).tolist()[:MOST_NAMED] if excess[k] > 0]
         told = [
-            f"{names[k].name} is {float(features.flatten()[k]) * names[k].scale:.4g}, training saw "
-            f"{float(low[k]) * names[k].scale:.4g} to {float(high[k]) * names[k].scale:.4g}"
+            f"{names[k].name} is {plain(float(features.flatten()[k]) * names[k].scale)}, training saw "
+            f"{plain(float(low[k]) * names[k].scale)} to {plain(float(high[k]) * names[k].scale)}"
             for k in worst
         ]
         return f"{said} ({'; '.join(told)})"

@@ -155,6 +155,7 @@ def main() -> None:
 def _keeper(page: Page, folder: Path, problem: str) -> Shot:
     def keep(name: str) -> None:
         if problem == WHOLE or name in KEPT:
+            expect(page.locator(".toasts .notice")).to_have_count(0)
             page.evaluate("scrollTo(0, 0)")
             page.screenshot(path=folder / f"{problem}-{name}.png", full_page=True)
 

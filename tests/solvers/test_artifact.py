@@ -79,3 +79,15 @@ def test_the_restored_policy_decides_the_same(artifact, tmp_path):
     after = ServedPolicy(PolicyArtifact.load(tmp_path, artifact.save(tmp_path)))
     today = before.view.today()
     assert before.recommend([today]) == after.recommend([today])
+
+
+def test_a_state_outside_what_training_saw_says_what_lies_outside(artifact):
+    served = ServedPolicy(artifact)
+    today = served.view.today()
+    flood = {**today, "on_hand": {**today["on_hand"], "s1": 50_000.0}}
+    usual, strange = served.recommend([today, flood])
+    assert usual["in_training_range"]
+    assert usual["warnings"] == []
+    assert not strange["in_training_range"]
+    assert "s1" in strange["warnings"][-1]
+    assert "50,000" in strange["warnings"][-1]

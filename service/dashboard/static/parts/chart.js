@@ -18,7 +18,7 @@ export function common() {
   return {
     text, axis,
     base: {
-      animation: false, color: palette(), textStyle: text, grid: { left: 8, right: 24, top: 48, bottom: 8, containLabel: true },
+      animation: false, color: palette(), textStyle: text, grid: { left: 8, right: 24, top: 60, bottom: 8, containLabel: true },
       legend: { type: "scroll", top: 4, textStyle: { color: colour("--text") }, pageTextStyle: { color: colour("--soft") } },
       tooltip: {
         trigger: "axis", confine: true, backgroundColor: colour("--raised"), borderColor: colour("--line"), textStyle: text,
