@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -25,7 +26,7 @@ def test_from_nothing_to_an_accepted_decision_and_a_comparison(problem: str, bro
             seen.append(name)
             assert not is_cut(page), name
 
-        tell(page, CHAPTERS[problem], "told", look)
+        tell(page, replace(CHAPTERS[problem], minutes="0.4"), "told", look)
         with httpx.Client(base_url=server.url) as client:
             kept = client.get("/v1/recommendations").json()["items"]
             compared = client.get("/v1/evaluations").json()["items"]

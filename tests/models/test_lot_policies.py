@@ -91,15 +91,22 @@ class TestEncoder:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_features_computed_once_are_those_computed_again(name):
     """What a rollout keeps of its states, rows and all, weighs and is worth the same as the states themselves."""
+    drawn = torch.Generator().manual_seed(1)
+
+    def by_chance(feasible):
+        flat = feasible.flatten(0, -2).float()
+        return torch.multinomial(flat, 1, generator=drawn).reshape(feasible.shape[:-1])
+
     simulator = LOT_SIZING.simulator(EXAMPLES[name])
     policy = LOT_SIZING.family("mlp").build(EXAMPLES[name], simulator, NetworkSize(16, 2))
     critics = LOT_SIZING.values(EXAMPLES[name], simulator, NetworkSize(16, 2))
     state = simulator.initial(6, torch.Generator().manual_seed(0))
     stage, some = torch.arange(6) % simulator.num_stages, torch.tensor([4, 1, 1])
-    choice = policy.pick(state, stage, likeliest)
+    choice = policy.pick(state, stage, lambda logits: by_chance(logits > IMPOSSIBLE))
     post, _ = simulator.decide(state, policy.choices.decision(choice), stage)
-    seen, after = policy.encoded(state, stage).rows(some), critics.encoded(post, stage).rows(some)
-    assert not torch.equal(seen.features, after.features)
+    before, later = policy.encoded(state, stage), critics.encoded(post, stage)
+    assert not torch.equal(before.features, later.features)
+    seen, after = before.rows(some), later.rows(some)
     weights = policy.logits(seen, stage[some], choice[some])
     torch.testing.assert_close(weights, policy.logits(state.rows(some), stage[some], choice[some]))
     torch.testing.assert_close(critics.value(seen, stage[some]), critics.value(state.rows(some), stage[some]))

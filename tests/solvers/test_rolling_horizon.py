@@ -458,7 +458,7 @@ def test_an_instance_without_a_program_is_a_named_error() -> None:
 
 def test_over_http_a_plan_that_does_not_exist_is_a_problem_document() -> None:
     class Unlucky:
-        def recommend(self, states: Any, explain: bool) -> Any:
+        def recommend(self, states: Any, explain: bool, figures: bool) -> Any:
             raise InnerSolveError("no plan (stage 0, row 0): the program is infeasible")
 
     with pytest.raises(ApiError, match="no plan") as raised:
