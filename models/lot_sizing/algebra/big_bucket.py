@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from models.linear_program import LinearProgram, plain_name
-from models.lot_sizing.algebra.common import Pair, Plant, add_rows
+from models.lot_sizing.algebra.common import Pair, Plant, add_pairs, add_rows
 from models.lot_sizing.layout import Floats, Ints
 
 
@@ -30,23 +30,16 @@ class Buckets:
         self.hours = hours
         self.able = [pair for pair in common.able if hours[pair[0]] > 0]
         self.items_of = {m: [i for k, i in self.able if k == m] for m in dict.fromkeys(m for m, _ in self.able)}
-        self.start = self._named("start", self.able, domain=pyo.Binary)
-        self.go_on = self._named("make", self.able, domain=pyo.Binary)
-        self.setup = self._named("setup", self.able, domain=pyo.Binary)
-        self.lot = self._named("lot", self.able, domain=pyo.NonNegativeReals)
-        self.before = self._named("incoming_setup", common.able)
+        self.start = add_pairs(block, common, "start", self.able, domain=pyo.Binary)
+        self.go_on = add_pairs(block, common, "make", self.able, domain=pyo.Binary)
+        self.setup = add_pairs(block, common, "setup", self.able, domain=pyo.Binary)
+        self.lot = add_pairs(block, common, "lot", self.able, domain=pyo.NonNegativeReals)
+        self.before = add_pairs(block, common, "incoming_setup", common.able)
         block.nothing = pyo.Var(bounds=(0, 0))
         block.incoming_run = pyo.Var([])
         self._lots()
         self._setups()
         self.made = [self.sum(self.lot[m, k] for m, k in self.able if k == i) for i in common.items]
-
-    def _named(self, name: str, pairs: list[Pair], **kind: Any) -> dict[Pair, Any]:
-        from pyomo.environ import Var
-
-        family = Var([self.of.pair_ids(pair) for pair in pairs], **kind)
-        self.block.add_component(name, family)
-        return {pair: family[self.of.pair_ids(pair)] for pair in pairs}
 
     def _rows(self, name: str, rows: dict[Pair, Any]) -> None:
         add_rows(self.block, name, {self.of.pair_ids(pair): row for pair, row in rows.items()})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -116,6 +116,15 @@ class Plant:
         if self.shared and self.plant.whole_units:
             found.append("where a shared storage is full, up to a unit more of the item that fills it may be scrapped")
         return found
+
+
+def add_pairs(block: Any, plant: Plant, name: str, pairs: Sequence[Pair], **kind: Any) -> dict[Pair, Any]:
+    """A variable for every machine and item, by their places; named by their ids."""
+    from pyomo.environ import Var
+
+    family = Var([plant.pair_ids(pair) for pair in pairs], **kind)
+    block.add_component(name, family)
+    return {pair: family[plant.pair_ids(pair)] for pair in pairs}
 
 
 def add_rows(block: Any, name: str, rows: Mapping[Any, Any]) -> None:

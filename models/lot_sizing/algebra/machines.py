@@ -9,11 +9,12 @@ tighter than a row for every pair.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from models.lot_sizing.algebra.common import Pair, Plant, add_rows
+from models.lot_sizing.algebra.common import Pair, Plant, add_pairs, add_rows
 from models.lot_sizing.layout import Floats
 
 ROUNDING = 1e-4  # as the simulator rounds outputs down to whole units
@@ -46,7 +47,7 @@ class Machines:
 
     def _columns(self, pyo: Any) -> None:
         b, of = self.block, self.of
-        named = self._named
+        named = partial(add_pairs, b, of)
         self.make = named("make", self.able, domain=pyo.Binary)
         self.start = named("start", self.plain, bounds=(0, 1))
         b.change = pyo.Var([(of.machine_ids[m], *way) for m in self.paired for way in self._ways(m)], bounds=(0, 1))
@@ -58,14 +59,6 @@ class Machines:
         b.nothing = pyo.Var(bounds=(0, 0))
         self.before = named("incoming_setup", of.able)
         b.incoming_run = pyo.Var([of.machine_ids[m] for m in of.bound])
-
-    def _named(self, name: str, pairs: list[Pair], **kind: Any) -> dict[Pair, Any]:
-        """A variable for every machine and item, by their places."""
-        from pyomo.environ import Var
-
-        family = Var([self.of.pair_ids(pair) for pair in pairs], **kind)
-        self.block.add_component(name, family)
-        return {pair: family[self.of.pair_ids(pair)] for pair in pairs}
 
     def _rows(self, name: str, rows: dict[Pair, Any]) -> None:
         add_rows(self.block, name, {self.of.pair_ids(pair): row for pair, row in rows.items()})

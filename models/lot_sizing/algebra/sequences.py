@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from models.linear_program import LinearProgram, plain_name
-from models.lot_sizing.algebra.common import Pair, Plant, add_rows
+from models.lot_sizing.algebra.common import Pair, Plant, add_pairs, add_rows
 from models.lot_sizing.algebra.machines import NONE
 from models.lot_sizing.layout import Floats, Ints
 
@@ -33,21 +33,14 @@ class Sequences:
         self.hours, self.places = hours, range(common.plant.lots_per_period)
         self.able = [pair for pair in common.able if hours[pair[0]] > 0]
         self.items_of = {m: [i for k, i in self.able if k == m] for m in dict.fromkeys(m for m, _ in self.able)}
-        self.before = self._named("incoming_setup", common.able)
-        self.lot = self._named("lot", self.able, domain=pyo.NonNegativeReals)
-        self.setup = self._named("setup", self.able, bounds=(0, 1))
+        self.before = add_pairs(block, common, "incoming_setup", common.able)
+        self.lot = add_pairs(block, common, "lot", self.able, domain=pyo.NonNegativeReals)
+        self.setup = add_pairs(block, common, "setup", self.able, bounds=(0, 1))
         self._columns(pyo)
         self._flow()
         self._lots()
         self._set_up()
         self.made = [self.sum(self.lot[m, k] for m, k in self.able if k == i) for i in common.items]
-
-    def _named(self, name: str, pairs: list[Pair], **kind: Any) -> dict[Pair, Any]:
-        from pyomo.environ import Var
-
-        family = Var([self.of.pair_ids(pair) for pair in pairs], **kind)
-        self.block.add_component(name, family)
-        return {pair: family[self.of.pair_ids(pair)] for pair in pairs}
 
     def _columns(self, pyo: Any) -> None:
         b, of = self.block, self.of
