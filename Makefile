@@ -18,7 +18,8 @@ TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 TESTERS ?= 2
 SIDE_BY_SIDE := $(if $(filter-out 0,$(TESTERS)),-n $(TESTERS) --dist loadfile)
 
-FAST := not slow and not postgres and not processes
+USUAL := not slow and not faults and not chaos and not load
+FAST := $(USUAL) and not postgres and not processes
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-browser dev demo serve test static check format lint types contracts fast screenshots bench clean
@@ -40,7 +41,7 @@ serve: setup ## Run Herenow on http://127.0.0.1:8000 until Ctrl-C
 	@$(BIN)/herenow serve
 
 test: dev ## Run every test, with its own Redis and PostgreSQL
-	$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -m "$(USUAL)" $(SIDE_BY_SIDE)
 
 static: dev format lint types contracts ## Format, lint, types and import contracts
 
