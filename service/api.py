@@ -8,6 +8,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from service.acceptance.endpoints import router as acceptance
+from service.audit.endpoints import router as audit
 from service.dashboard.endpoints import router as dashboard
 from service.decisions.endpoints import recommend_router
 from service.decisions.endpoints import router as recommendations
@@ -43,7 +44,7 @@ def include_routers(app: FastAPI, settings: Settings) -> None:
         evaluations,
         scenario_sets,
     )
-    for router in (*rooms, scenario_schema, keys, workers, status, health, pages, dashboard):
+    for router in (*rooms, scenario_schema, keys, audit, workers, status, health, pages, dashboard):
         app.include_router(router, max_body_size=settings.max_body_bytes)
     app.include_router(inference_health, max_body_size=settings.max_body_bytes)
     app.include_router(inference, max_body_size=settings.max_batch_bytes)

@@ -21,6 +21,7 @@ from service.jobs.bell import make_bell
 from service.keys.service import Door
 from service.metrics import Metrics
 from service.middleware import Gate
+from service.rates import CallerRates
 from service.settings import Settings
 from service.storage import Storage
 from service.system.repository import jobs_by_state
@@ -49,6 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.door = Door(settings)
+    app.state.caller_rates = CallerRates(settings.rate_per_minute, settings.api_processes)
     app.state.database = Database(settings.database)
     app.state.storage = Storage(settings.data_dir)
     app.state.bell = make_bell(settings)

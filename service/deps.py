@@ -7,7 +7,7 @@ request, committed before the response is sent.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Path, Query, Request
@@ -21,7 +21,9 @@ from starlette.concurrency import run_in_threadpool
 from service.db.session import Database
 from service.errors import ApiError
 from service.ids import NAME_PATTERN, REF_PATTERN
-from service.keys.service import LOCAL, Caller, identify
+from service.keys.callers import LOCAL, Caller
+from service.keys.service import identify
+from service.rates import CallerRates
 from service.settings import Settings
 
 CURSOR_PATTERN = r"^[a-z0-9][A-Za-z0-9_-]{0,62}$"
@@ -85,17 +87,21 @@ async def caller_of(request: Request) -> Caller:
 
 async def _authenticate(request: Request) -> Caller:
     header = request.headers.get("authorization")
+    request_id: str = request.scope["herenow.request_id"]
     if header is None:
         if request.app.state.door.is_open_to(request.client):
-            return LOCAL
+            return replace(LOCAL, request_id=request_id)
         raise _unauthenticated("This service asks for an API key.")
     scheme, secret = get_authorization_scheme_param(header)
     caller = None
     if scheme.lower() == "bearer":
         caller = await run_in_threadpool(identify, database_of(request), secret)
+    rates: CallerRates = request.app.state.caller_rates
     if caller is None:
+        rates.take_failure(request.client.host if request.client else "local")
         raise _unauthenticated("The API key is unknown, revoked or expired.", 'error="invalid_token"')
-    return caller
+    rates.take(caller.owner, caller.requests_per_minute)
+    return replace(caller, request_id=request_id)
 
 
 async def _caller(request: Request, documented: Annotated[Any, Depends(_bearer)]) -> Caller:

@@ -8,7 +8,9 @@ import threading
 import time
 from typing import Literal
 
-Prefix = Literal["ins", "job", "pol", "evl", "rec", "scn", "acc", "vdt", "als", "key", "out", "idm", "wrk", "req"]
+Prefix = Literal[
+    "ins", "job", "pol", "evl", "rec", "scn", "acc", "vdt", "als", "key", "aud", "out", "idm", "wrk", "req"
+]
 
 ID_PATTERN = r"^[a-z]{3}_[0-9A-HJKMNP-TV-Z]{26}$"
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"

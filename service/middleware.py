@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -22,34 +20,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import respond
 from service.ids import new_id
 from service.metrics import Metrics
+from service.rates import RateLimiter
 from service.settings import Settings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _UNLIMITED = ("/healthz/",)  # never rate limited: an orchestrator's probes must always be answered
-_BUCKETS = 10_000
-
-
-class RateLimiter:
-    """Token buckets, one per key or address: `per_minute` requests, which may come at once, refilled evenly."""
-
-    def __init__(self, per_minute: int) -> None:
-        self.per_minute = per_minute
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def wait(self, who: str, now: float) -> float:
-        """Seconds until `who` may ask again; 0 means now, and takes a token."""
-        if not self.per_minute:
-            return 0.0
-        rate = self.per_minute / 60
-        with self._lock:
-            tokens, then = self._buckets.pop(who, (float(self.per_minute), now))
-            tokens = min(float(self.per_minute), tokens + (now - then) * rate)
-            allowed = tokens >= 1
-            self._buckets[who] = (tokens - allowed, now)
-            if len(self._buckets) > _BUCKETS:
-                self._buckets.popitem(last=False)
-        return 0.0 if allowed else (1 - tokens) / rate
 
 
 class Gate:
@@ -60,7 +35,7 @@ class Gate:
         self.metrics = metrics
         self.hosts = {_host_name(host) for host in settings.allowed_hosts}
         self.origins = {origin.rstrip("/").lower() for origin in settings.allowed_origins}
-        self.limiter = RateLimiter(settings.rate_per_minute)
+        self.limiter = RateLimiter(settings.rate_per_minute, settings.api_processes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request through, or refuse it."""

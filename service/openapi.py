@@ -38,6 +38,7 @@ TAGS = [
     {"name": "evaluations", "description": "Policies compared on common random numbers."},
     {"name": "inference", "description": "The same policies by the Open Inference Protocol (tensors)."},
     {"name": "keys", "description": "Who may use the service and for what; for administrators."},
+    {"name": "audit", "description": "Who changed what; for administrators."},
     {"name": "scenario sets", "description": "The planner's own demand or inflow scenarios."},
     {"name": "service", "description": "Health, limits, queue, workers, storage, metrics, problem types."},
 ]

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     max_page: int = Field(default=200, ge=1, le=1000, description="Largest `limit` of a collection page.")
     max_wait_seconds: float = Field(default=30.0, gt=0, description="Longest long poll.")
     rate_per_minute: int = Field(default=0, ge=0, description="Requests a minute and key (or address); 0 is unlimited.")
+    api_processes: int = Field(
+        default=1, ge=1, le=10_000, description="API processes that share the load; each grants its share of a rate."
+    )
     idempotency_hours: float = Field(default=24.0, gt=0, description="How long a first answer is replayed.")
     inference_threads: int = Field(default=1, ge=1, le=256, description="CPU threads of one recommend computation.")
     policy_cache: int = Field(default=16, ge=1, description="Policies kept ready for recommend in one process.")

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from service.acceptance import repository, service
 from service.acceptance.schemas import AcceptanceTestBody, AcceptanceTestView, RunBody
+from service.audit.service import note
 from service.db.rows import AcceptanceTestRow
 from service.deps import (
     AcceptanceTestId,
@@ -26,7 +27,7 @@ from service.deps import (
 )
 from service.idempotency import TheOnce
 from service.jobs.bell import ring_after_commit
-from service.jobs.endpoints import TheBell, accepted
+from service.jobs.endpoints import TheBell, accepted, note_job
 from service.jobs.schemas import JobView
 from service.requests import StrictRoute
 
@@ -41,6 +42,7 @@ def create_acceptance_test(
 
     def make(session: Session) -> Response:
         row = service.create(session, settings, name, body, caller.owner)
+        note(session, caller, "acceptance_test.made", row.id, policy=name, name=row.name, guards=row.guards)
         (view,) = service.views(session, [row])
         place = f"/v1/policies/{name}/acceptance-tests/{row.id}"
         return Response(view.model_dump_json(), 201, {"Location": place}, "application/json")
@@ -68,6 +70,7 @@ def get_acceptance_test(
 def delete_acceptance_test(name: PolicyName, test_id: AcceptanceTestId, session: Writing, caller: MayTrain) -> None:
     """Delete an acceptance test with its verdicts; it guards no alias any more."""
     service.delete(session, name, test_id)
+    note(session, caller, "acceptance_test.deleted", test_id, policy=name)
 
 
 @router.post("/{test_id}/runs", status_code=202, response_model=JobView)
@@ -85,6 +88,7 @@ def run_acceptance_test(
 
     def make(session: Session) -> Response:
         job = service.run(session, settings, name, test_id, body.version, caller.key_id)
+        note_job(session, caller, job)
         ring_after_commit(session, database, bell, job.id)
         return accepted(job)
 

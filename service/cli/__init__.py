@@ -9,6 +9,7 @@ import typer
 
 from service.cli import admin
 from service.cli.aliases import alias
+from service.cli.audit import audit
 from service.cli.cases import cases
 from service.cli.importing import import_
 from service.cli.policies import evaluate, recommend
@@ -50,6 +51,7 @@ app.command(rich_help_panel="Work on this machine")(recommend)
 app.add_typer(alias, name="alias", rich_help_panel="Operate")
 app.add_typer(admin.db, name="db", rich_help_panel="Operate")
 app.add_typer(admin.keys, name="keys", rich_help_panel="Operate")
+app.command(rich_help_panel="Operate")(audit)
 app.command(rich_help_panel="Operate")(admin.gc)
 
 

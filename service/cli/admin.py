@@ -17,6 +17,7 @@ from service.cli.tables import plain_table
 
 if TYPE_CHECKING:
     from service.db.session import Database
+    from service.keys.service import NewKey
     from service.settings import Settings
 
 db = typer.Typer(no_args_is_help=True, help="The database's shape.")
@@ -78,12 +79,16 @@ def keys_create(
     name: Annotated[str, typer.Argument(help="Whose key it is, such as a person or a program.")],
     scope: Annotated[list[str], typer.Option(help="read, plan, train or admin; may be given more than once.")],
     expires: Annotated[str, typer.Option(help="Such as 90d or 12h; never for none.")] = "365d",
+    per_minute: Annotated[
+        int | None, typer.Option(min=1, max=10**6, help="A limit of its own: requests a minute.")
+    ] = None,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a key. It is shown once, now, and stored only as a hash."""
     with reported_errors(as_json), opened(data_dir) as (_, database):
         from models.core import NAME_PATTERN
+        from service.audit.service import console, note
         from service.db.migrate import require_head
         from service.keys.service import SCOPES, create
 
@@ -99,29 +104,69 @@ def keys_create(
         age = _age(expires)
         require_head(database)
         with database.write() as session:
-            key = create(session, name, scope, age)
-        if as_json:
-            emit(
-                {
-                    "id": key.id,
-                    "name": key.name,
-                    "scopes": key.scopes,
-                    "expires_at": _iso(key.expires_at),
-                    "key": key.secret,
-                }
-            )
-            return
-        until = f"until {key.expires_at:%Y-%m-%d}" if key.expires_at else "until revoked"
-        err.print(f"key {key.id} for {name}: {', '.join(key.scopes)}, {until}. Keep it now; it is not shown again:")
-        out.print(key.secret, soft_wrap=True)
+            key = create(session, name, scope, age, per_minute)
+            note(session, console(), "key.made", key.id, name=name, scopes=list(key.scopes))
+        _show_secret(key, as_json)
 
 
-def _age(text: str) -> timedelta | None:
-    if text == "never":
+def _show_secret(key: NewKey, as_json: bool) -> None:
+    """Show a key's secret, this once."""
+    if as_json:
+        emit(
+            {
+                "id": key.id,
+                "name": key.name,
+                "scopes": key.scopes,
+                "expires_at": _iso(key.expires_at),
+                "key": key.secret,
+            }
+        )
+        return
+    until = f"until {key.expires_at:%Y-%m-%d}" if key.expires_at else "until revoked"
+    name = plain(key.name)
+    err.print(f"key {key.id} for {name}: {', '.join(key.scopes)}, {until}. Keep it now; it is not shown again:")
+    out.print(key.secret, soft_wrap=True)
+
+
+@keys.command("rotate")
+def keys_rotate(
+    key_id: Annotated[str, typer.Argument(help="The key's id (key_…), as `herenow keys list` shows it.")],
+    overlap: Annotated[
+        str, typer.Option(help="How long the old secret still works, such as 2d or 12h; none ends it now.")
+    ] = "1d",
+    expires: Annotated[
+        str | None, typer.Option(help="New validity from now on, such as 90d; left out, the expiry stays.")
+    ] = None,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a key another secret, shown once; the old one works for the overlap."""
+    with reported_errors(as_json), opened(data_dir) as (_, database):
+        from service.audit.service import console, note
+        from service.db.migrate import require_head
+        from service.keys.service import TwoSecrets, rotate
+
+        both = None if overlap == "none" else _age(overlap, "--overlap", "none")
+        age = _age(expires) if expires is not None else None
+        require_head(database)
+        try:
+            with database.write() as session:
+                key = rotate(session, key_id, both, age)
+                if key is not None:
+                    note(session, console(), "key.rotated", key.id, name=key.name, overlap=overlap)
+        except TwoSecrets as error:
+            raise CommandError(f"{key_id} was rotated already: {error} (end that with --overlap none)") from None
+        if key is None:
+            raise CommandError(f"there is no valid key {plain(key_id)}", code=2)
+        _show_secret(key, as_json)
+
+
+def _age(text: str, option: str = "--expires", word: str = "never") -> timedelta | None:
+    if text == word:
         return None
     match = re.fullmatch(r"([1-9]\d{0,4})([dh])", text)
     if not match:
-        refuse("expires", "--expires", "must be days or hours such as 90d or 12h, or never")
+        refuse(option.removeprefix("--"), option, f"must be days or hours such as 90d or 12h, or {word}")
     count = int(match[1])
     return timedelta(days=count) if match[2] == "d" else timedelta(hours=count)
 
@@ -140,7 +185,7 @@ def keys_list(data_dir: DataDirOption = None, as_json: JsonOption = False) -> No
             emit({"items": [{k: _iso(v) if isinstance(v, datetime) else v for k, v in row.items()} for row in rows]})
             return
         table = plain_table()
-        for heading in ("id", "name", "scopes", "valid", "expires", "last used"):
+        for heading in ("id", "name", "scopes", "valid", "expires", "last used", "rotated", "per minute"):
             table.add_column(heading, no_wrap=heading == "id")  # whole, for `herenow keys revoke`
         for row in rows:
             table.add_row(
@@ -150,6 +195,8 @@ def keys_list(data_dir: DataDirOption = None, as_json: JsonOption = False) -> No
                 "yes" if row["valid"] else "no",
                 _day(row["expires_at"]),
                 _day(row["last_used_at"]),
+                _day(row["rotated_at"]),
+                str(row["requests_per_minute"] or ""),
             )
         out.print(table if rows else "no keys; make one with: herenow keys create NAME --scope plan")
 
@@ -162,12 +209,15 @@ def keys_revoke(
 ) -> None:
     """End a key now."""
     with reported_errors(as_json), opened(data_dir) as (_, database):
+        from service.audit.service import console, note
         from service.db.migrate import require_head
         from service.keys.service import revoke
 
         require_head(database)
         with database.write() as session:
             found = revoke(session, key_id)
+            if found:
+                note(session, console(), "key.revoked", key_id)
         if not found:
             raise CommandError(f"there is no key {plain(key_id)}", code=2)
         if as_json:

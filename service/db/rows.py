@@ -100,6 +100,26 @@ class ApiKeyRow(Base):
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+    previous_digest: Mapped[str | None] = mapped_column(String(71), unique=True, index=True)
+    previous_expires_at: Mapped[datetime | None]  # until then the secret before the last rotation works too
+    rotated_at: Mapped[datetime | None]
+    requests_per_minute: Mapped[int | None]  # the key's own limit
+
+
+class AuditRow(Base):
+    """One change and who made it; the database refuses to alter it (see migration 0008)."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (Index(None, "actor", "id"), Index(None, "action", "id"), Index(None, "subject", "id"))
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+    actor: Mapped[str] = mapped_column(String(100))
+    actor_name: Mapped[str] = mapped_column(Word)
+    action: Mapped[str] = mapped_column(Word)
+    subject: Mapped[str] = mapped_column(String(200))
+    detail: Mapped[dict[str, Any]]
+    request_id: Mapped[str | None] = mapped_column(String(64))
 
 
 class PolicyRow(Base):
@@ -317,6 +337,7 @@ class RecommendationRow(Base):
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     policy_id: Mapped[str] = mapped_column(Id, ForeignKey("policies.id"))
+    asked_by: Mapped[str | None] = mapped_column(String(100))  # the key's id, or `local`; unknown before 0008
     request: Mapped[dict[str, Any]]
     response: Mapped[dict[str, Any]]
     states: Mapped[int]

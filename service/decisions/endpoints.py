@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Query, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from service.audit.service import note
 from service.db.rows import RecommendationRow
 from service.decisions import asked, render, replaying, repository, service
 from service.decisions.schemas import (
@@ -36,7 +37,7 @@ from service.deps import (
 from service.idempotency import TheOnce
 from service.ids import ID_PATTERN, REF_PATTERN
 from service.jobs.bell import ring_after_commit
-from service.jobs.endpoints import TheBell, accepted
+from service.jobs.endpoints import TheBell, accepted, note_job
 from service.jobs.schemas import JobView
 from service.negotiation import choose
 from service.policies import service as policies
@@ -84,6 +85,7 @@ def recommend(
         policy = request.app.state.served.get(key.id, key.artifact_digest)
         body: bytes = getattr(request, "_body", b"")
         found = service.recommend(policy, key, wanted, document, body)
+        found.row.asked_by = caller.owner
         _measure(request, found)
         content = _rendered(found, policy.view, media_type)
 
@@ -156,7 +158,9 @@ def put_outcome(
             found = replaying.situation(session, recommendation_id)
         replaying.check_decision(request.app.state.served.get(found.policy_id, found.digest), found, body.decision)
     with database.write() as session:
-        return service.summary(session, service.record_outcome(session, recommendation_id, body, caller.owner))
+        row = service.record_outcome(session, recommendation_id, body, caller.owner)
+        note(session, caller, "recommendation.judged", recommendation_id, outcome=body.outcome, policy_id=row.policy_id)
+        return service.summary(session, row)
 
 
 @router.post("/{recommendation_id}/replay", status_code=202, response_model=JobView)
@@ -177,6 +181,7 @@ def replay(
 
     def make(session: Session) -> Response:
         job = replaying.submit(session, settings, served, recommendation_id, body, caller.key_id)
+        note_job(session, caller, job)
         ring_after_commit(session, database, bell, job.id)
         return accepted(job)
 

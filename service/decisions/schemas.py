@@ -209,6 +209,7 @@ class RecommendationSummary(BaseModel):
     policy: Answerer
     states: int = Field(description="Number of states decided for.")
     created_at: datetime
+    asked_by: str | None = Field(description="Id of the API key, or `local`; null for those of earlier releases.")
     outcome: Outcome | None
     replay: Replay | None = Field(description="What the planner's own decision cost beside it, once that was replayed.")
 

@@ -165,6 +165,7 @@ def _summary(row: RecommendationRow, policy: dict[str, Any]) -> dict[str, Any]:
         "policy": policy,
         "states": row.states,
         "created_at": row.created_at,
+        "asked_by": row.asked_by,
         "outcome": outcome,
         "replay": row.replay,
     }

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from service.audit.service import note
 from service.deployments import service
 from service.deployments.schemas import AliasBody, AliasView
 from service.deps import AliasName, Collection, MayRead, MayTrain, PolicyName, Reading, Writing
@@ -42,6 +43,7 @@ def put_alias(
 ) -> Response:
     """Let `name@alias` stand for a version: `If-None-Match: *` if it is new, `If-Match` to move one you have seen."""
     view, is_new = service.put(session, name, alias, body, precondition, caller.owner)
+    note(session, caller, "alias.set", f"{name}@{alias}", version=view.policy.version, policy_id=view.policy.id)
     answer = _answer(view, 201 if is_new else 200)
     if is_new:
         answer.headers["Location"] = f"/v1/policies/{name}/aliases/{alias}"
@@ -54,6 +56,7 @@ def delete_alias(
 ) -> None:
     """Delete an alias you have seen (`If-Match`); the version it named stays."""
     service.delete(session, name, alias, precondition)
+    note(session, caller, "alias.deleted", f"{name}@{alias}")
 
 
 def _answer(view: AliasView, status: int = 200) -> Response:

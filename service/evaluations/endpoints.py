@@ -25,7 +25,7 @@ from service.evaluations.schemas import EvaluationBody, EvaluationSummary, Evalu
 from service.idempotency import TheOnce
 from service.ids import ID_PATTERN
 from service.jobs.bell import ring_after_commit
-from service.jobs.endpoints import TheBell, accepted
+from service.jobs.endpoints import TheBell, accepted, note_job
 from service.jobs.schemas import JobView
 from service.jobs.service import submit
 from service.negotiation import choose
@@ -51,6 +51,7 @@ def create_evaluation(
 
     def make(session: Session) -> Response:
         job = submit(session, settings, body.job(), caller.key_id)
+        note_job(session, caller, job)
         ring_after_commit(session, database, bell, job.id)
         return accepted(job)
 

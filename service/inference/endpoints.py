@@ -23,6 +23,7 @@ from service.inference.schemas import (
     ServerReady,
     TensorMetadata,
 )
+from service.keys.callers import Caller
 from service.policies import service as policies
 from service.policies.repository import PolicyKey
 from service.requests import StrictRoute
@@ -90,7 +91,7 @@ def infer(
     name: ModelName, body: InferRequest, request: Request, database: TheDatabase, settings: TheSettings, caller: MayPlan
 ) -> InferResponse:
     """Decide for every row of the tensors."""
-    return _infer(request, _key(database, name), body, settings.max_states)
+    return _infer(request, _key(database, name), body, settings.max_states, caller)
 
 
 @router.post("/models/{name}/versions/{version}/infer", response_model=InferResponse, response_model_exclude_none=True)
@@ -104,7 +105,7 @@ def infer_version(
     caller: MayPlan,
 ) -> InferResponse:
     """Decide by one version."""
-    return _infer(request, _key(database, name, version), body, settings.max_states)
+    return _infer(request, _key(database, name, version), body, settings.max_states, caller)
 
 
 def _key(database: TheDatabase, name: str, version: str | None = None) -> PolicyKey:
@@ -131,7 +132,7 @@ def _metadata(request: Request, key: PolicyKey) -> PolicyMetadata:
     )
 
 
-def _infer(request: Request, key: PolicyKey, body: InferRequest, max_states: int) -> InferResponse:
+def _infer(request: Request, key: PolicyKey, body: InferRequest, max_states: int, caller: Caller) -> InferResponse:
     columns = tensors.columns_of(body.inputs)
     policy = request.app.state.served.get(key.id, key.artifact_digest)
     document = {"states": columns}
@@ -141,6 +142,7 @@ def _infer(request: Request, key: PolicyKey, body: InferRequest, max_states: int
     except ApiError as error:
         raise tensors.moved(error, body.inputs) from None
     outputs = _wanted(tensors.outputs_of(found.answer), body)
+    found.row.asked_by = caller.owner
     with request.app.state.database.write() as session:
         session.add(found.row)
     said: dict[str, str | int | float | bool] = {

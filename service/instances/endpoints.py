@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from models.core import Instance
+from service.audit.service import note
 from service.db.rows import InstanceRow
 from service.deps import (
     Collection,
@@ -31,6 +32,7 @@ from service.ids import NAME_PATTERN
 from service.instances import fit, importing, repository, service
 from service.instances.drawing import Drawings
 from service.instances.schemas import IMPORT_BODY, FitView, InstanceCreated, InstanceSummary, InstanceView, Issues
+from service.keys.callers import Caller
 from service.requests import StrictRoute
 
 router = APIRouter(prefix="/v1/instances", tags=["instances"], route_class=StrictRoute)
@@ -49,19 +51,21 @@ NameFilter = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only
 )
 def create_instance(document: Document, once: TheOnce, caller: MayTrain) -> Response:
     """Store an instance. The same content again answers 200 with the same id."""
-    return _keep(service.parse(document), once, caller.owner)
+    return _keep(service.parse(document), once, caller)
 
 
-def _keep(instance: Instance, once: Once, owner: str) -> Response:
+def _keep(instance: Instance, once: Once, caller: Caller) -> Response:
     """Store an instance and answer with its place."""
 
     def make(session: Session) -> Response:
         row, is_new = service.store(session, instance)
+        if is_new:
+            note(session, caller, "instance.stored", row.id, name=row.name, problem=row.problem, digest=row.digest)
         view = InstanceCreated(**service.summary(row), issues=[asdict(issue) for issue in service.remarks(instance)])
         headers = {"Location": f"/v1/instances/{row.id}"}
         return Response(view.model_dump_json(), 201 if is_new else 200, headers, "application/json")
 
-    return once.answer(owner, make)
+    return once.answer(caller.owner, make)
 
 
 @router.post(
@@ -75,7 +79,7 @@ async def import_instance(request: Request, once: TheOnce, caller: MayTrain) -> 
     """Make an instance of files (a published format, or CSV): `GET /v1/problems/{problem}` lists the formats."""
     form = await read_form(request)
     once.content = form.content
-    return await run_in_threadpool(lambda: _keep(importing.read(form), once, caller.owner))
+    return await run_in_threadpool(lambda: _keep(importing.read(form), once, caller))
 
 
 @router.post("/validate", response_model=Issues)
@@ -133,3 +137,4 @@ def get_instance_fit(instance_id: InstanceId, session: Reading, caller: MayRead)
 def delete_instance(instance_id: InstanceId, session: Writing, caller: MayTrain) -> None:
     """Delete an instance; 409 while a job, a policy or an evaluation refers to it."""
     service.delete(session, instance_id)
+    note(session, caller, "instance.deleted", instance_id)

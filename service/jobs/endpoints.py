@@ -10,6 +10,7 @@ from fastapi.sse import EventSourceResponse
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from service.audit.service import note
 from service.db.rows import JobRow
 from service.deps import (
     Collection,
@@ -29,6 +30,7 @@ from service.jobs import repository, service, streaming
 from service.jobs.bell import Bell, ring_after_commit
 from service.jobs.schemas import JobRequest, JobView, ResultView
 from service.jobs.states import Kind, State
+from service.keys.callers import Caller
 from service.negotiation import choose
 from service.requests import StrictRoute
 from service.storage import Storage
@@ -62,6 +64,7 @@ def submit_job(
 
     def make(session: Session) -> Response:
         job = service.submit(session, settings, asked, caller.key_id)
+        note_job(session, caller, job)
         ring_after_commit(session, database, bell, job.id)
         return accepted(job)
 
@@ -93,6 +96,7 @@ def delete_job(job_id: JobId, database: TheDatabase, caller: MayTrain, settings:
     """Delete a finished job with its events and log; what it produced stays."""
     with database.write() as session:
         service.remove(session, job_id)
+        note(session, caller, "job.deleted", job_id)
     Storage(settings.data_dir).remove_job(job_id)  # once its row is surely gone
 
 
@@ -176,6 +180,8 @@ def get_log(
 def cancel_job(job_id: JobId, session: Writing, caller: MayTrain) -> Response:
     """Ask a job to stop; it keeps the best policy so far."""
     job, had_finished = service.cancel(session, job_id)
+    if not had_finished:
+        note(session, caller, "job.cancelled", job_id)
     return Response(JobView.of(job).model_dump_json(), media_type=JSON) if had_finished else accepted(job)
 
 
@@ -187,10 +193,16 @@ def retry_job(
 
     def make(session: Session) -> Response:
         job = service.retry(session, settings, job_id, caller.key_id)
+        note(session, caller, "job.retried", job.id, kind=job.kind, retry_of=job_id)
         ring_after_commit(session, database, bell, job.id)
         return accepted(job)
 
     return once.answer(caller.owner, make)
+
+
+def note_job(session: Session, caller: Caller, job: JobRow) -> None:
+    """Say in the audit log who submitted a job, and for what."""
+    note(session, caller, "job.submitted", job.id, kind=job.kind, instance_id=job.instance_id, solver=job.solver)
 
 
 def accepted(job: JobRow) -> Response:

@@ -12,13 +12,14 @@ from service.db.rows import ApiKeyRow
 
 
 def by_digest(session: Session, digest: str) -> ApiKeyRow | None:
-    """The key with that digest."""
-    return session.scalar(select(ApiKeyRow).where(ApiKeyRow.digest == digest))
+    """The key whose secret, or secret before the last rotation, has that digest."""
+    holds = or_(ApiKeyRow.digest == digest, ApiKeyRow.previous_digest == digest)
+    return session.scalar(select(ApiKeyRow).where(holds))
 
 
-def by_id(session: Session, key_id: str) -> ApiKeyRow | None:
-    """The key with that id."""
-    return session.get(ApiKeyRow, key_id)
+def by_id(session: Session, key_id: str, lock: bool = False) -> ApiKeyRow | None:
+    """The key with that id; with `lock`, nobody else changes it before this transaction ends."""
+    return session.get(ApiKeyRow, key_id, with_for_update=lock or None)
 
 
 def all_keys(session: Session) -> list[ApiKeyRow]:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from models.core import InvalidInput
+from service.audit.service import note
 from service.db.rows import PolicyRow
 from service.db.session import Database
 from service.deps import Collection, MayRead, MayTrain, PolicyRef, Reading, TheDatabase, ThePage, newest_first
@@ -92,4 +93,5 @@ def delete_policy(ref: PolicyRef, request: Request, database: TheDatabase, calle
     """Delete one version; 409 while recommendations refer to it. Its artifact goes with `herenow gc`."""
     with database.write() as session:
         policy_id = service.delete(session, ref)
+        note(session, caller, "policy.deleted", policy_id, asked_as=ref)
     request.app.state.served.forget(policy_id)

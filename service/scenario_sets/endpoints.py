@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from models import scenarios
+from service.audit.service import note
 from service.db.rows import ScenarioSetRow
 from service.db.session import Database
 from service.deps import (
@@ -27,6 +28,7 @@ from service.deps import (
 from service.forms import read_form
 from service.idempotency import Once, TheOnce
 from service.ids import ID_PATTERN, NAME_PATTERN
+from service.keys.callers import Caller
 from service.negotiation import choose
 from service.requests import StrictRoute, check_media_type
 from service.scenario_sets import repository, service
@@ -60,23 +62,24 @@ async def create_scenario_set(request: Request, once: TheOnce, database: TheData
     if request.headers.get("content-type", "").startswith("multipart/"):
         form = await read_form(request)
         once.content = form.content
-        return await run_in_threadpool(_keep, once, caller.owner, database, lambda s: service.read_form(s, form))
+        return await run_in_threadpool(_keep, once, caller, database, lambda s: service.read_form(s, form))
     check_media_type(request)
     document = await request.json()
-    return await run_in_threadpool(_keep, once, caller.owner, database, lambda s: service.read_document(s, document))
+    return await run_in_threadpool(_keep, once, caller, database, lambda s: service.read_document(s, document))
 
 
-def _keep(once: Once, owner: str, database: Database, read: Any) -> Response:
+def _keep(once: Once, caller: Caller, database: Database, read: Any) -> Response:
     with database.read() as session:
         row: ScenarioSetRow = read(session)
 
     def make(session: Session) -> Response:
         session.add(row)
         session.flush()
+        note(session, caller, "scenario_set.stored", row.id, name=row.name, instance_id=row.instance_id)
         view = ScenarioSetSummary(**service.summary(row))
         return Response(view.model_dump_json(), 201, {"Location": f"/v1/scenario-sets/{row.id}"}, JSON)
 
-    return once.answer(owner, make)
+    return once.answer(caller.owner, make)
 
 
 @router.get("", response_model=Collection[ScenarioSetSummary])
@@ -123,3 +126,4 @@ def get_scenarios(scenario_set_id: ScenarioSetId, request: Request, session: Rea
 def delete_scenario_set(scenario_set_id: ScenarioSetId, session: Writing, caller: MayTrain) -> None:
     """Delete a scenario set; 409 while a job needs it. Evaluations made with it stay."""
     service.delete(session, scenario_set_id)
+    note(session, caller, "scenario_set.deleted", scenario_set_id)

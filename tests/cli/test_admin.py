@@ -82,6 +82,32 @@ def test_a_revoked_key_opens_nothing(ready: Database) -> None:
     assert say_json("keys", "list")["items"][0]["valid"] is False
 
 
+def test_a_rotated_key_has_two_secrets_for_a_while(ready: Database) -> None:
+    old = say_json("keys", "create", "ann", "--scope", "read", "--per-minute", "60")
+    new = say_json("keys", "rotate", old["id"], "--overlap", "12h", "--expires", "90d")
+    callers = [identify(ready, key["key"]) for key in (old, new)]
+    assert [caller and (caller.owner, caller.requests_per_minute) for caller in callers] == [(old["id"], 60)] * 2
+    refused = say("keys", "rotate", old["id"])
+    assert refused.exit_code == 1
+    assert "--overlap none" in " ".join(refused.stderr.split())
+    last = say_json("keys", "rotate", old["id"], "--overlap", "none")
+    assert [identify(ready, key["key"]) is None for key in (old, new, last)] == [True, True, False]
+
+
+def test_what_is_done_to_keys_is_told_by_the_audit_log(ready: Database) -> None:
+    key = say_json("keys", "create", "ann", "--scope", "read")
+    say_json("keys", "rotate", key["id"])
+    say_json("keys", "revoke", key["id"])
+    entries = say_json("audit", "--subject", key["id"], "--since", "1h")["items"]
+    assert [entry["action"] for entry in entries] == ["key.revoked", "key.rotated", "key.made"]
+    assert {entry["actor"] for entry in entries} == {"console"}
+    assert key["key"] not in str(entries)
+    assert say_json("audit", "--action", "key.made", "--limit", "1")["items"][0]["subject"] == key["id"]
+    assert key["id"] in say("audit").stdout
+    assert "nothing that fits" in say("audit", "--actor", "local").stdout
+    assert say("audit", "--action", "looked").exit_code == say("audit", "--since", "soon").exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("words", "place_named"),
     [
@@ -90,6 +116,8 @@ def test_a_revoked_key_opens_nothing(ready: Database) -> None:
         (["create", "ann", "--scope", "read", "--expires", "soon"], "--expires"),
         (["create", "ann"], "--scope"),
         (["revoke", "key_nobody"], "there is no key"),
+        (["rotate", "key_nobody"], "there is no valid key"),
+        (["rotate", "key_nobody", "--overlap", "soon"], "--overlap"),
     ],
 )
 def test_a_bad_word_about_keys_is_refused(ready: Database, words: list[str], place_named: str) -> None:

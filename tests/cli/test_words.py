@@ -52,7 +52,7 @@ def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
 def test_the_commands_are_those_promised() -> None:
     promised = (
         "serve, worker, train, evaluate, recommend, cases, import, db upgrade, keys create, keys list, keys revoke, "
-        "gc, alias list, alias set, alias remove"
+        "keys rotate, audit, gc, alias list, alias set, alias remove"
     )
     assert {" ".join(words) for words in commands()} == set(promised.split(", "))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from sqlalchemy import select
 from service.db.rows import ApiKeyRow, IdempotencyKeyRow
 from service.db.session import Database
 from service.keys import service as keys
+from service.rates import RateLimiter
 from tests.service.api_server import Server, example_document, make_settings, running
 
 
@@ -158,6 +160,12 @@ class TestManaging:
             assert client.get("/v1/keys").status_code == 200
 
     @pytest.mark.parametrize("scope", ["read", "plan", "train"])
+    def test_only_administrators_rotate(self, locked: Server, scope: str) -> None:
+        key = key_for(locked, scope)
+        with locked.client(key.secret) as client:
+            assert client.post(f"/v1/keys/{key.id}/rotate", json={}).status_code == 403
+
+    @pytest.mark.parametrize("scope", ["read", "plan", "train"])
     def test_only_administrators_may(self, locked: Server, scope: str) -> None:
         with locked.client(key_for(locked, scope).secret) as client:
             body = {"name": "x", "scopes": ["admin"]}
@@ -183,6 +191,107 @@ class TestManaging:
     def test_one_that_is_not_there_is_not_found(self, admin: httpx.Client) -> None:
         place = "/v1/keys/key_01K9ZV6Q5RJ8XAMB4T0CWD3EFG"
         assert admin.get(place).status_code == admin.delete(place).status_code == 404
+
+
+class TestRotating:
+    """`POST /v1/keys/{id}/rotate`: a new secret under the same id, and a while in which both work."""
+
+    @pytest.fixture
+    def admin(self, locked: Server) -> Iterator[httpx.Client]:
+        with locked.client(key_for(locked, "admin").secret) as client:
+            yield client
+
+    def test_old_and_new_work_for_the_overlap(self, locked: Server, admin: httpx.Client) -> None:
+        old = key_for(locked, "read")
+        answer = admin.post(f"/v1/keys/{old.id}/rotate", json={"overlap": "PT2S"})
+        new = answer.json()
+        assert (answer.status_code, new["id"], new["scopes"]) == (200, old.id, ["read"])
+        assert new["secret"] != old.secret
+        assert [status(locked, old.secret), status(locked, new["secret"])] == [200, 200]
+        assert admin.get(f"/v1/keys/{old.id}").json()["old_secret_until"] is not None
+        time.sleep(2.1)
+        assert [status(locked, old.secret), status(locked, new["secret"])] == [401, 200]
+        assert admin.get(f"/v1/keys/{old.id}").json()["old_secret_until"] is None
+
+    def test_without_an_overlap_the_old_secret_ends_now(self, locked: Server, admin: httpx.Client) -> None:
+        old = key_for(locked, "read")
+        assert status(locked, old.secret) == 200
+        new = admin.post(f"/v1/keys/{old.id}/rotate", json={"overlap": None}).json()["secret"]
+        assert [status(locked, old.secret), status(locked, new)] == [401, 200]
+
+    def test_no_third_secret_joins_two(self, locked: Server, admin: httpx.Client) -> None:
+        first = key_for(locked, "read")
+        second = admin.post(f"/v1/keys/{first.id}/rotate", json={}).json()["secret"]
+        refused = admin.post(f"/v1/keys/{first.id}/rotate", json={})
+        assert (refused.status_code, refused.json()["type"]) == (409, "/problems/conflict")
+        assert [status(locked, secret) for secret in (first.secret, second)] == [200, 200]
+        third = admin.post(f"/v1/keys/{first.id}/rotate", json={"overlap": None}).json()["secret"]
+        assert [status(locked, secret) for secret in (first.secret, second, third)] == [401, 401, 200]
+
+    def test_rotating_moves_the_expiry_only_when_asked(self, locked: Server, admin: httpx.Client) -> None:
+        key = key_for(locked, "read", expires_in=timedelta(hours=1))
+        place = f"/v1/keys/{key.id}"
+        before = admin.get(place).json()["expires_at"]
+        assert admin.post(f"{place}/rotate", json={"overlap": "P2D"}).json()["expires_at"] == before
+        assert admin.get(place).json()["old_secret_until"] == before  # no old secret outlives the key
+        later = admin.post(f"{place}/rotate", json={"overlap": None, "expires_in": "P90D"}).json()
+        assert datetime.fromisoformat(later["expires_at"]) > datetime.fromisoformat(before) + timedelta(days=80)
+
+    def test_revoking_ends_both_secrets(self, locked: Server, admin: httpx.Client) -> None:
+        old = key_for(locked, "read")
+        new = admin.post(f"/v1/keys/{old.id}/rotate", json={}).json()["secret"]
+        admin.delete(f"/v1/keys/{old.id}")
+        assert [status(locked, old.secret), status(locked, new)] == [401, 401]
+
+    def test_what_is_not_valid_is_not_rotated(self, locked: Server, admin: httpx.Client) -> None:
+        ended = key_for(locked, "read", expires_in=timedelta(seconds=-1))
+        for key_id in (ended.id, "key_01K9ZV6Q5RJ8XAMB4T0CWD3EFG"):
+            assert admin.post(f"/v1/keys/{key_id}/rotate", json={}).status_code == 404
+
+    @pytest.mark.parametrize(
+        ("body", "pointer"),
+        [({"overlap": "soon"}, "/overlap"), ({"overlap": "P99999999D"}, "/overlap"), ({"secret": "x"}, "/secret")],
+    )
+    def test_each_wrong_field_is_named(
+        self, locked: Server, admin: httpx.Client, body: dict[str, object], pointer: str
+    ) -> None:
+        answer = admin.post(f"/v1/keys/{key_for(locked, 'read').id}/rotate", json=body)
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+
+
+class TestRates:
+    """A key's own limit, beside the service's."""
+
+    def test_a_key_with_a_limit_is_held_to_it(self, locked: Server) -> None:
+        with locked.client(key_for(locked, "admin").secret) as admin:
+            body = {"name": "slow", "scopes": ["read"], "requests_per_minute": 3}
+            slow = admin.post("/v1/keys", json=body).json()
+        assert slow["requests_per_minute"] == 3
+        with locked.client(slow["secret"]) as client:
+            answers = [client.get("/v1/problems") for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert answers[-1].json()["type"] == "/problems/rate-limited"
+        assert 1 <= int(answers[-1].headers["Retry-After"]) <= 21
+        assert status(locked, key_for(locked, "read").secret) == 200
+
+    def test_another_secret_is_no_other_limit(self, locked: Server) -> None:
+        with locked.database.write() as session:
+            key = keys.create(session, "slow", ["read"], requests_per_minute=2)
+            new = keys.rotate(session, key.id)
+        assert new is not None
+        assert [status(locked, secret) for secret in (key.secret, new.secret, key.secret)] == [200, 200, 429]
+
+    def test_processes_share_a_rate(self) -> None:
+        limiter = RateLimiter(60, processes=3)
+        assert sum(limiter.wait("key", 0.0) == 0 for _ in range(40)) == 20
+        assert limiter.wait("key", 0.0) == pytest.approx(3.0)
+        assert limiter.wait("key", 3.0) == 0
+
+    def test_an_address_with_bad_keys_is_slowed_and_no_other(self, tmp_path: Path) -> None:
+        with running(make_settings(tmp_path, require_keys=True, rate_per_minute=4)) as server:
+            guesses = [status(server, f"hnk_guess{number}") for number in range(6)]
+            assert guesses == [401] * 4 + [429] * 2
+            assert status(server, key_for(server, "read").secret) == 200
 
 
 class TestRules:
