@@ -342,7 +342,8 @@ def _line(name: str, case: Case, setting: Setting, rows: list[dict[str, Any]], b
     rate = f"{setting.steps / seconds:,.0f}" if setting.steps else ""
     error = max(row["standard_error"] for row in rows)
     shown = ", ".join(f"{cost:,.2f}" for cost in costs)
-    line = f"| {name} | {setting.title} | {shown} | {error:.2f} | {beside} | {wanted} | {seconds:,.0f} | {rate} |"
+    spent = f"{seconds:,.0f}" + (f" ({rows[0]['machine']})" if "NVIDIA" in rows[0]["machine"] else "")
+    line = f"| {name} | {setting.title} | {shown} | {error:.2f} | {beside} | {wanted} | {spent} | {rate} |"
     better = [row["improved"] for row in rows if row["improved"]]
     if not better:
         return line
@@ -393,7 +394,8 @@ HEAD = """# Lot sizing: the published settings
 
 Made by `python -m benchmarks.lot_sizing`, one process and thread a cell; `--collect` makes this table. Costs of a
 scenario of 100 periods from a random state, on 16,384 fresh scenarios (4,096 for policies that look ahead), the same
-for all cells of an instance; ± is the standard error of one mean.
+for all cells of an instance; ± is the standard error of one mean. Where a card stands beside the seconds, they are
+those of the clock, with nine cells at a time on that card (`--device cuda --only '(2x1|4x2)/wide' --jobs 9`).
 
 """
 
