@@ -25,6 +25,7 @@ from service.keys.callers import LOCAL, Caller
 from service.keys.service import identify
 from service.rates import CallerRates
 from service.settings import Settings
+from service.storage import Storage
 
 CURSOR_PATTERN = r"^[a-z0-9][A-Za-z0-9_-]{0,62}$"
 
@@ -67,8 +68,14 @@ async def _database(request: Request) -> Database:
     return database_of(request)
 
 
+async def _storage(request: Request) -> Storage:
+    storage: Storage = request.app.state.storage
+    return storage
+
+
 TheSettings = Annotated[Settings, Depends(_settings)]
 TheDatabase = Annotated[Database, Depends(_database)]
+TheStorage = Annotated[Storage, Depends(_storage)]
 
 _bearer = HTTPBearer(
     scheme_name="key",

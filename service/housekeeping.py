@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from service.db.rows import IdempotencyKeyRow, JobRow, PolicyRow, utcnow
 from service.db.session import Database
-from service.ids import is_id
-from service.storage import Storage
+from service.storage import Kept, Storage
 
 GRACE = timedelta(hours=24)  # an artifact is written before the row that names it: the young are left alone
-_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass
 class Garbage:
-    """What was found (and removed, unless only looked for): folders with their size [bytes], and rows counted."""
+    """What was found (and removed, unless only looked for).
 
-    artifacts: dict[Path, int] = field(default_factory=dict)
-    job_folders: dict[Path, int] = field(default_factory=dict)
+    Artifacts by digest and the files of jobs by id, with their size [bytes], and rows counted.
+    """
+
+    artifacts: dict[str, int] = field(default_factory=dict)
+    job_folders: dict[str, int] = field(default_factory=dict)
     idempotency_keys: int = 0
 
     @property
     def bytes(self) -> int:
-        """Disk space of all folders [bytes]."""
+        """Space of all files [bytes]."""
         return sum(self.artifacts.values()) + sum(self.job_folders.values())
 
 
@@ -44,36 +42,49 @@ def collect(database: Database, storage: Storage, job_age: timedelta, dry_run: b
     now = utcnow()
     with database.read() as session:
         garbage = Garbage(
-            artifacts=_sized(_unreferenced(session, storage, now)),
-            job_folders=_sized(_old_jobs(session, storage, now, job_age)),
+            artifacts={kept.name: kept.size for kept in _unreferenced(session, storage, now)},
+            job_folders={kept.name: kept.size for kept in _old_jobs(session, storage, now, job_age)},
             idempotency_keys=_count_expired(session, now),
         )
     if dry_run:
         return garbage
-    for folder in (*garbage.artifacts, *garbage.job_folders):
-        shutil.rmtree(folder, ignore_errors=True)
+    for job_id in garbage.job_folders:
+        storage.remove_job(job_id)
+    for digest in list(garbage.artifacts):
+        if not _remove_artifact(database, storage, digest, now):
+            del garbage.artifacts[digest]
     with database.write() as session:
         session.execute(delete(IdempotencyKeyRow).where(IdempotencyKeyRow.expires_at <= now))
     return garbage
 
 
-def _unreferenced(session: Session, storage: Storage, now: datetime) -> Iterator[Path]:
-    named = {digest.removeprefix("sha256:") for digest in session.scalars(select(PolicyRow.artifact_digest))}
-    for folder in storage.artifacts.glob("??/*"):
-        if _HEX.fullmatch(folder.name) and folder.name not in named and _age(folder, now) > GRACE:
-            yield folder
+def _unreferenced(session: Session, storage: Storage, now: datetime) -> Iterator[Kept]:
+    named = set(session.scalars(select(PolicyRow.artifact_digest)))
+    for kept in storage.artifacts_kept():
+        if kept.name not in named and _age(kept, now) > GRACE:
+            yield kept
 
 
-def _old_jobs(session: Session, storage: Storage, now: datetime, job_age: timedelta) -> Iterator[Path]:
+def _remove_artifact(database: Database, storage: Storage, digest: str, now: datetime) -> bool:
+    """Remove an artifact unless somebody has named it, or saved it again, since it was found."""
+    with database.read() as session:
+        if session.scalar(select(PolicyRow.id).where(PolicyRow.artifact_digest == digest).limit(1)) is not None:
+            return False
+    kept = storage.artifact_kept(digest)
+    if kept is None or _age(kept, now) <= GRACE:
+        return False
+    storage.remove_artifact(digest)
+    return True
+
+
+def _old_jobs(session: Session, storage: Storage, now: datetime, job_age: timedelta) -> Iterator[Kept]:
     finished = {job_id: end for job_id, end in session.execute(select(JobRow.id, JobRow.finished_at))}
-    for folder in (storage.root / "jobs").glob("job_*"):
-        if not is_id(folder.name, "job"):
-            continue
-        if folder.name not in finished:
-            if _age(folder, now) > GRACE:
-                yield folder
-        elif (end := finished[folder.name]) is not None and now - end > job_age:
-            yield folder
+    for kept in storage.jobs_kept():
+        if kept.name not in finished:
+            if _age(kept, now) > GRACE:
+                yield kept
+        elif (end := finished[kept.name]) is not None and now - end > job_age:
+            yield kept
 
 
 def _count_expired(session: Session, now: datetime) -> int:
@@ -81,9 +92,5 @@ def _count_expired(session: Session, now: datetime) -> int:
     return session.scalar(rows) or 0
 
 
-def _age(folder: Path, now: datetime) -> timedelta:
-    return timedelta(seconds=now.timestamp() - folder.stat().st_mtime)
-
-
-def _sized(folders: Iterator[Path]) -> dict[Path, int]:
-    return {f: sum(p.stat().st_size for p in f.rglob("*") if p.is_file()) for f in folders}
+def _age(kept: Kept, now: datetime) -> timedelta:
+    return timedelta(seconds=now.timestamp() - kept.modified)

@@ -63,7 +63,7 @@ def serve(settings: Settings, announce: Callable[[Ready], None], api_only: bool 
         stop = stack.enter_context(_stop_signals())
         if not api_only:
             stack.enter_context(exclusive(settings.data_dir))
-        Storage(settings.data_dir).prepare()
+        Storage.of(settings).prepare()
         _prepare_database(settings, may_upgrade=not api_only)
         listener = stack.enter_context(_bound(settings))
         broker = f"the one at {_hidden(settings.broker_url)}" if settings.broker_url else "none"

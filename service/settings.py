@@ -33,6 +33,14 @@ class Settings(BaseSettings):
         default="",
         description="Celery broker: redis://…, redis+socket://… or filesystem://FOLDER. Empty: `serve` embeds one.",
     )
+    store_url: str = Field(
+        default="",
+        description="Where artifacts, checkpoints and job logs lie: file:///FOLDER or s3://BUCKET/PREFIX. "
+        "Empty: the data folder, which API and workers then share.",
+    )
+    store_cache_mb: int = Field(
+        default=1024, ge=0, description="Copies of artifacts that each machine keeps of such a store [MiB]."
+    )
     queue: str = Field(default="herenow", pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="Name of the bell's queue.")
 
     # The API's listener and its bounds
@@ -97,6 +105,13 @@ class Settings(BaseSettings):
             if value.startswith(plain):
                 return "postgresql+psycopg://" + value.removeprefix(plain)
         return value
+
+    @field_validator("store_url")
+    @classmethod
+    def _store(cls, value: str) -> str:
+        from service.objects import check_url
+
+        return check_url(value) if value else value
 
     @property
     def database(self) -> str:

@@ -35,7 +35,7 @@ def run_worker(settings: Settings) -> int:
     """
     database = Database(settings.database)
     require_head(database)
-    storage = Storage(settings.data_dir)
+    storage = Storage.of(settings)
     storage.prepare()
     app = make_celery(settings)
     runner = Runner(settings, database, storage)

@@ -1,17 +1,14 @@
 """What is stored of a trained policy: weights and everything they are a function of, addressed by their content.
 
-An artifact is a folder `<root>/<2 hex>/<64 hex>/` with `weights.safetensors` and `artifact.json`. Its name is the
-SHA-256 of both, checked on load. Nothing is ever unpickled.
+An artifact is two names in a store (`solvers.store`), `<2 hex>/<64 hex>/weights.safetensors` and then `artifact.json`:
+it is there when the second is. Its digest is the SHA-256 of both, checked on load. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.core import Instance, Problem, canonical_json
 from models.registry import problem as find_problem
+from solvers.store import FolderStore, Store
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,8 +51,12 @@ class PolicyArtifact:
     training: dict[str, Any]  # seconds, device, iterations, stopped_by
     versions: dict[str, str] = field(default_factory=dict)
 
-    def save(self, root: Path) -> str:
-        """Write the artifact below `root` atomically and return its digest; the same content gives the same digest."""
+    def save(self, place: Store | Path) -> str:
+        """Write the artifact to a store (a path means the store in that folder) and return its digest.
+
+        The same content has the same digest and the same bytes, so saving it again does no harm, and good: its age
+        begins anew, and a damaged copy is whole again.
+        """
         from safetensors.torch import save
 
         tensors = {f"weights/{name}": t.detach().cpu().contiguous() for name, t in self.weights.items()}
@@ -64,22 +66,22 @@ class PolicyArtifact:
         for name in ("weights", "training_range"):
             del document[name]
         document["format"] = FORMAT
-        digest = _digest(blob, document)
-        folder = folder_of(root, digest)
-        if not folder.exists():
-            _write_folder(folder, blob, document)
+        digest, store = _digest(blob, document), _store(place)
+        weights_name, document_name = names_of(digest)
+        store.write(weights_name, blob)
+        store.write(document_name, canonical_json(document))
         return digest
 
     @classmethod
-    def load(cls, root: Path, digest: str) -> PolicyArtifact:
+    def load(cls, place: Store | Path, digest: str) -> PolicyArtifact:
         """The artifact of a digest; `ArtifactError` if it is missing or its content is not that of the digest."""
         from safetensors import SafetensorError
         from safetensors.torch import load
 
-        folder = folder_of(root, digest)
+        store, (weights_name, document_name) = _store(place), names_of(digest)
         try:
-            blob = (folder / WEIGHTS_FILE).read_bytes()
-            document = json.loads((folder / DOCUMENT_FILE).read_text())
+            document = json.loads(store.read(document_name))
+            blob = store.read(weights_name)
         except (OSError, ValueError) as error:
             raise ArtifactError(f"artifact {digest} cannot be read: {error}") from error
         if document.get("format") != FORMAT or _digest(blob, document) != digest:
@@ -107,12 +109,26 @@ class PolicyArtifact:
         return problem, instance, policy.eval()
 
 
-def folder_of(root: Path, digest: str) -> Path:
-    """Where an artifact lies; `ArtifactError` if the digest is not one."""
+def place_of(digest: str) -> str:
+    """The name in a store that an artifact lies below; `ArtifactError` if the digest is not one."""
     if not _DIGEST.match(digest):
         raise ArtifactError(f"{digest!r} is not an artifact digest")
     name = digest.removeprefix("sha256:")
-    return root / name[:2] / name
+    return f"{name[:2]}/{name}"
+
+
+def names_of(digest: str) -> tuple[str, str]:
+    """An artifact's names in a store: weights, and the document that is written last."""
+    return f"{place_of(digest)}/{WEIGHTS_FILE}", f"{place_of(digest)}/{DOCUMENT_FILE}"
+
+
+def folder_of(root: Path, digest: str) -> Path:
+    """Where an artifact lies in the store of a folder."""
+    return root / place_of(digest)
+
+
+def _store(place: Store | Path) -> Store:
+    return FolderStore(place) if isinstance(place, Path) else place
 
 
 def _digest(blob: bytes, document: Mapping[str, Any]) -> str:
@@ -122,25 +138,6 @@ def _digest(blob: bytes, document: Mapping[str, Any]) -> str:
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _write_folder(folder: Path, blob: bytes, document: Mapping[str, Any]) -> None:
-    """All or nothing: written aside, flushed to the disk, then renamed into place."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
-    try:
-        for name, content in ((WEIGHTS_FILE, blob), (DOCUMENT_FILE, canonical_json(document))):
-            with (aside / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        try:
-            aside.rename(folder)
-        except OSError:
-            if not folder.exists():  # else another process has just written the same content
-                raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def versions() -> dict[str, str]:

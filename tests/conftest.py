@@ -30,7 +30,7 @@ from service.db.migrate import upgrade
 from service.db.session import Database
 from service.settings import Settings
 from service.storage import Storage
-from tests.servers import NoServer, Postgres, postgres_server, redis_server
+from tests.servers import NoServer, Postgres, new_bucket, object_server, postgres_server, redis_server
 
 KEPT = ("HERENOW_TEST_", "HERENOW_CASE_DATA", "HERENOW_PROBLEMS", "HERENOW_SOLVERS")
 
@@ -61,6 +61,22 @@ def postgres() -> Iterator[Postgres]:
             yield server
     except NoServer as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def object_server_url() -> Iterator[str]:
+    """A server that speaks S3, for the session."""
+    try:
+        with object_server() as url:
+            yield url
+    except NoServer as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def s3_url(object_server_url: str) -> str:
+    """The URL of an empty store in a bucket of its own on that server."""
+    return new_bucket()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

@@ -1,4 +1,4 @@
-"""Real servers for tests: Redis and PostgreSQL, those the environment names or those that wheels carry.
+"""Real servers for tests: Redis, PostgreSQL and S3, those the environment names or those that wheels carry.
 
 Every server is a child of the test process, listens on a private unix socket and ends with it.
 """
@@ -6,6 +6,7 @@ Every server is a child of the test process, listens on a private unix socket an
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import pwd
 import secrets
@@ -51,6 +52,42 @@ def redis_server() -> Iterator[str]:
             yield broker.url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def object_server() -> Iterator[str]:
+    """The address of a running server that speaks S3 (moto's); the AWS_ variables point at it while it runs."""
+    if find_spec("moto") is None or find_spec("s3fs") is None:
+        raise NoServer("no S3-like server: install moto[s3] and s3fs")
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line a request
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    given = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    given |= {"AWS_SECRET_ACCESS_KEY": "test"}
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    try:
+        yield given["AWS_ENDPOINT_URL"]
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+        server.stop()
+
+
+def new_bucket() -> str:
+    """The URL of a store in a fresh bucket of the running server that speaks S3."""
+    import fsspec
+
+    bucket = f"herenow-{secrets.token_hex(6)}"
+    fsspec.filesystem("s3").mkdir(bucket)
+    return f"s3://{bucket}/kept"
 
 
 class Postgres:

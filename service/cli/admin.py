@@ -240,13 +240,13 @@ def gc(
 
         require_head(database)
         with busy("looking for what nobody needs"):
-            garbage = collect(database, Storage(settings.data_dir), timedelta(days=job_days), dry_run)
+            garbage = collect(database, Storage.of(settings), timedelta(days=job_days), dry_run)
         if as_json:
             emit(
                 {
                     "removed": not dry_run,
-                    "artifacts": [f"sha256:{folder.name}" for folder in garbage.artifacts],
-                    "job_folders": [folder.name for folder in garbage.job_folders],
+                    "artifacts": list(garbage.artifacts),
+                    "job_folders": list(garbage.job_folders),
                     "idempotency_keys": garbage.idempotency_keys,
                     "bytes": garbage.bytes,
                 }

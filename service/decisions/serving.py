@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.db.session import Database
@@ -14,6 +13,7 @@ from service.metrics import Metrics
 from service.policies.repository import likely_keys
 from service.settings import Settings
 from service.storage import Storage
+from solvers.store import Store
 
 if TYPE_CHECKING:
     from solvers.serving import ServedPolicy
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _WARMED = 4  # policies made ready at start
 
 
-def load_policy(root: Path, digest: str, threads: int) -> ServedPolicy:
+def load_policy(artifacts: Store, digest: str, threads: int) -> ServedPolicy:
     """A policy from its artifact; `ArtifactError` if it is missing or damaged."""
     import torch
 
@@ -32,7 +32,7 @@ def load_policy(root: Path, digest: str, threads: int) -> ServedPolicy:
 
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
-    return ServedPolicy(PolicyArtifact.load(root, digest))
+    return ServedPolicy(PolicyArtifact.load(artifacts, digest))
 
 
 class ServedPolicies:
@@ -41,7 +41,7 @@ class ServedPolicies:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._root = Storage(settings.data_dir).artifacts
+        self._artifacts = Storage.of(settings).artifacts
         self._held: OrderedDict[str, ServedPolicy] = OrderedDict()
         self._loading: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -104,7 +104,7 @@ class ServedPolicies:
         from solvers.artifact import ArtifactError
 
         try:
-            return load_policy(self._root, digest, self._settings.inference_threads)
+            return load_policy(self._artifacts, digest, self._settings.inference_threads)
         except ArtifactError as error:
             log.error("artifact %s cannot be used: %s", digest, error)
             raise ApiError("artifact-unavailable", f"The artifact {digest} is missing or damaged.") from None

@@ -59,7 +59,7 @@ def carry_out(order: Order, wishes: BinaryIO, beats: int) -> int:
     reporter = Reporter(database, order.lease, job.kind == "train", on_lost=_leave)
     control = Control(job.time_limit_seconds - order.elapsed)
     threading.Thread(target=_listen, args=(wishes, control), name="wishes", daemon=True).start()
-    storage = Storage(order.settings.data_dir)
+    storage = Storage.of(order.settings)
     task = Task(job, instance, order.lease, order.settings, database, storage, reporter, control)
     log.info("attempt %d of job %s (%s %s)", order.lease.attempt, job.id, job.kind, job.solver or "")
     reporter.start()

@@ -21,6 +21,7 @@ from service.deps import (
     TheDatabase,
     ThePage,
     TheSettings,
+    TheStorage,
     Writing,
     newest_first,
 )
@@ -33,7 +34,6 @@ from service.jobs.states import Kind, State
 from service.keys.callers import Caller
 from service.negotiation import choose
 from service.requests import StrictRoute
-from service.storage import Storage
 
 MAX_LOG_BYTES = 2**20
 MAX_SEQ = 2**31 - 1
@@ -92,12 +92,12 @@ def get_job(job_id: JobId, session: Reading, caller: MayRead) -> JobView:
 
 
 @router.delete("/{job_id}", status_code=204)
-def delete_job(job_id: JobId, database: TheDatabase, caller: MayTrain, settings: TheSettings) -> None:
+def delete_job(job_id: JobId, database: TheDatabase, caller: MayTrain, storage: TheStorage) -> None:
     """Delete a finished job with its events and log; what it produced stays."""
     with database.write() as session:
         service.remove(session, job_id)
         note(session, caller, "job.deleted", job_id)
-    Storage(settings.data_dir).remove_job(job_id)  # once its row is surely gone
+    storage.remove_job(job_id)  # once its row is surely gone
 
 
 @router.get("/{job_id}/result", response_model=ResultView, responses={409: {}})
@@ -160,12 +160,12 @@ def get_log(
     job_id: JobId,
     session: Reading,
     caller: MayRead,
-    settings: TheSettings,
+    storage: TheStorage,
     offset: Annotated[int, Query(ge=0, le=2**53, description="First byte wanted.")] = 0,
 ) -> Response:
     """The job's log, at most 1 MiB of it; `X-Next-Offset` is where to go on."""
     service.require(session, job_id)
-    text, _ = Storage(settings.data_dir).read_log(job_id, offset, MAX_LOG_BYTES)
+    text, _ = storage.read_log(job_id, offset, MAX_LOG_BYTES)
     text = whole_characters(text)
     headers = {"X-Next-Offset": str(offset + len(text))}
     return Response(text, media_type="text/plain; charset=utf-8", headers=headers)

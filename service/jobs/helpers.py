@@ -1,11 +1,12 @@
 """Workers that lend a hand to a training elsewhere: its inner solves spread over more than one machine.
 
 Large systems spend their time in thousands of stage programs. A training that is configured to (`helpers`) opens a
-listener, leaves its address and a key in the job's folder, readable by this user alone, and has the bell call. A worker
-with a free place hears `{job_id}`, reads the folder that all workers share, and a child process of it serves lanes
-(`solvers.lanes.serve`) until the training ends. Nobody has to come: without helpers the training runs on its own cores.
+listener, leaves its address and a key with the job in the store that all workers share (in a folder readable by this
+user alone), and has the bell call. A worker with a free place hears `{job_id}`, reads that note, and a child process of
+it serves lanes (`solvers.lanes.serve`) until the training ends. Nobody has to come: without helpers the training runs
+on its own cores.
 
-The message names the job and no more: where to connect to, and the key, come from the folder, like a checkpoint does,
+The message names the job and no more: where to connect to, and the key, come from the store, like a checkpoint does,
 so that whoever may write to the broker can still only ring.
 """
 
@@ -22,7 +23,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Client, Connection, Listener
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -35,7 +35,7 @@ from service.storage import Storage
 log = logging.getLogger(__name__)
 
 HELP_TASK = "herenow.help"
-FILE = "help.json"  # in the job's folder, while it calls
+FILE = "help.json"  # left with the job, while it calls
 CALL_SECONDS = 15.0  # how long a training waits for helpers; a message not heard by then is dropped
 
 
@@ -43,8 +43,7 @@ class Helpers:
     """The helpers of one training: invited once, let go of when it ends. A context manager."""
 
     def __init__(self, settings: Settings, storage: Storage, job_id: str) -> None:
-        self._settings, self._job_id = settings, job_id
-        self._file = storage.job_folder(job_id) / FILE
+        self._settings, self._storage, self._job_id = settings, storage, job_id
         self._came: list[Connection] = []
 
     def invite(self, count: int) -> Sequence[Connection]:
@@ -59,7 +58,7 @@ class Helpers:
                 deadline = time.monotonic() + CALL_SECONDS
                 while len(self._came) < count and time.monotonic() < deadline:
                     time.sleep(0.05)
-        self._file.unlink(missing_ok=True)
+        self._storage.remove_note(self._job_id, FILE)
         return tuple(self._came)
 
     def __enter__(self) -> Self:
@@ -68,16 +67,14 @@ class Helpers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._storage.remove_note(self._job_id, FILE)
         for connection in self._came:
             connection.close()
 
     def _leave_address(self, address: object, key: bytes) -> None:
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file.unlink(missing_ok=True)
-        descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump({"address": address, "key": key.hex()}, file)
+        note = json.dumps({"address": address, "key": key.hex()})
+        self._storage.leave_note(self._job_id, FILE, note.encode())
 
     def _accept(self, listener: Listener, count: int) -> None:
         """Take whoever knows the key, until the listener is closed."""
@@ -113,16 +110,16 @@ class Helping:
     def lend_a_hand(self, job_id: str) -> None:
         """Serve a training until it ends; nothing if it no longer calls. Returns when that is over."""
         try:
-            file = self._storage.job_folder(job_id) / FILE
-        except ValueError:
+            note = self._storage.read_note(job_id, FILE)
+        except (ValueError, OSError):
             return
-        if self._stopped or not file.exists():
+        if self._stopped or note is None:
             return
-        command = [sys.executable, "-m", "service.jobs.helpers", str(os.getpid()), str(file)]
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        command = [sys.executable, "-m", "service.jobs.helpers", str(os.getpid())]
+        child = subprocess.Popen(command, stdin=subprocess.PIPE)
         self._children.add(child)
         try:
-            child.wait()
+            child.communicate(note)  # by its standard input: a key never goes on a command line
         finally:
             self._children.discard(child)
 
@@ -133,23 +130,23 @@ class Helping:
             child.terminate()
 
 
-def serve_from(file: Path) -> None:
-    """Serve the training that left its address in a file; nothing if it is gone."""
+def serve_noted(note: bytes) -> None:
+    """Serve the training that left this note; nothing if it is gone."""
     from solvers.lanes import serve
 
     with suppress(OSError, EOFError, ValueError, KeyError):
-        told = json.loads(file.read_text())
+        told = json.loads(note)
         host, port = told["address"]
         with Client((host, port), authkey=bytes.fromhex(told["key"])) as connection:
             serve(connection)
 
 
 def main() -> None:
-    """`python -m service.jobs.helpers PARENT FILE`: the child of a worker that helps."""
+    """`python -m service.jobs.helpers PARENT`: the child of a worker that helps; the note comes on standard input."""
     from service.jobs.child import die_with
 
     die_with(int(sys.argv[1]))
-    serve_from(Path(sys.argv[2]))
+    serve_noted(sys.stdin.buffer.read())
 
 
 if __name__ == "__main__":

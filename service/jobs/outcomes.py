@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -22,7 +21,9 @@ from service.jobs import lifecycle, repository
 from service.jobs.lifecycle import LeaseLost
 from service.jobs.repository import Lease
 from service.jobs.service import joined_name
+from service.objects import insistently
 from solvers.artifact import PolicyArtifact
+from solvers.store import Store
 
 MAX_TRIES = 10
 
@@ -162,11 +163,15 @@ class Solved:
         return {"result": {"status": self.status, "document": self.document}, "stopped_by": stopped_by}
 
 
-def keep_training(trained: Any, root: Path, stopped_by: str) -> Trained:
+def keep_training(trained: Any, artifacts: Store, stopped_by: str) -> Trained:
     """Write a training's artifacts (a `solvers.training.TrainingOutcome`) to the store."""
     rule = trained.better_rule
-    better = Kept(rule, rule.save(root)) if rule is not None else None
-    return Trained(Kept(trained.artifact, trained.artifact.save(root)), better, stopped_by)
+    better = _kept(rule, artifacts) if rule is not None else None
+    return Trained(_kept(trained.artifact, artifacts), better, stopped_by)
+
+
+def _kept(artifact: PolicyArtifact, artifacts: Store) -> Kept:
+    return Kept(artifact, insistently(lambda: artifact.save(artifacts), "a policy waits to be kept", MAX_TRIES))
 
 
 def store(database: Database, lease: Lease, job: JobRow, instance: InstanceRow, outcome: Outcome) -> None:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -105,16 +103,17 @@ class Attempt:
 
     def run(self) -> None:
         """Start the child and return when it is gone and the job's state says what became of it."""
-        folder = self._storage.job_folder(self._lease.job_id)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        job_id = self._lease.job_id
+        self._storage.job_folder(job_id).mkdir(mode=0o700, parents=True, exist_ok=True)
         order = Order(self._lease, self._settings, self._elapsed_before)
-        with ChildProcess(order, self._storage.log_path(self._lease.job_id)) as child:
+        writer = self._lease.worker.rpartition("_")[2]
+        with self._storage.log_carried(job_id, writer), ChildProcess(order, self._storage.log_path(job_id)) as child:
             try:
                 self._conclude(self._watch(child))
             except LeaseLost:
                 if not self._is_finished(wait=child):
                     log.warning("job %s is no longer ours; its child is ended", self._lease.job_id)
-        self._tidy(folder)
+        self._tidy(job_id)
 
     def _watch(self, child: ChildProcess) -> int:
         while (code := child.wait(TICK_SECONDS)) is None:
@@ -206,14 +205,19 @@ class Attempt:
             wait.wait(self._settings.term_seconds)
         return mine
 
-    def _tidy(self, folder: Path) -> None:
+    def _tidy(self, job_id: str) -> None:
         """A job that has ended resumes from nothing."""
         with self._database.read() as session:
-            found = repository.state_and_seq(session, self._lease.job_id)
-        if found is None:
-            self._storage.remove_job(self._lease.job_id)
-        elif found[0] in FINISHED:
-            shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+            found = repository.state_and_seq(session, job_id)
+        try:
+            if found is None:
+                self._storage.remove_job(job_id)
+            elif found[0] in FINISHED:
+                self._storage.remove_checkpoint(job_id)
+            if found is None or found[0] not in HELD:  # else another worker of this machine may be at it already
+                self._storage.leave_job(job_id)
+        except OSError as error:
+            log.warning("job %s: something is left in the store: %s", job_id, error)
 
     def _limit_detail(self, reason: str) -> str:
         if reason == "memory-limit":

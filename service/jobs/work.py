@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,11 +17,12 @@ from service.db.rows import InstanceRow, JobRow, ScenarioSetRow
 from service.db.session import Database
 from service.decisions import replaying
 from service.decisions import repository as recommendations
-from service.jobs import checkpoint, lifecycle, outcomes
+from service.jobs import lifecycle, outcomes
 from service.jobs import repository as jobs
 from service.jobs.helpers import Helpers
 from service.jobs.reporting import Reporter
 from service.jobs.repository import Lease
+from service.jobs.resuming import Checkpoints
 from service.policies import repository as policies
 from service.scenario_sets import repository as stored_scenarios
 from service.scenario_sets import service as scenario_sets
@@ -122,21 +122,21 @@ def _train(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcome
     from solvers.training import run_training
 
     solver = find_solver(task.job.solver or "")
-    folder = task.storage.job_folder(task.job.id) / "checkpoint"
+    checkpoints = Checkpoints(task.storage, task.job.id, task.settings.checkpoint_seconds)
     request = TrainRequest(
         problem=problem,
         instance=instance,
         config=solver.config.model_validate(task.job.config),
         seed=task.job.seed,
         device=device(task.settings),
-        checkpoint=_resume(folder),
+        checkpoint=checkpoints.load(),
     )
     if task.job.also_instance_ids:
         request = replace(request, also=_also(task, problem))
     if task.job.warm_start is not None and request.checkpoint is None:
         request = replace(request, warm_start=_warm_start(task))
     with Helpers(task.settings, task.storage, task.job.id) as helpers:
-        callbacks = replace(_callbacks(task, folder), helpers=helpers.invite)
+        callbacks = replace(_callbacks(task, checkpoints), helpers=helpers.invite)
         trained = run_training(solver, request, callbacks, job_seconds=task.job.time_limit_seconds)
     return outcomes.keep_training(trained, task.storage.artifacts, _stopped_by(task, trained.artifact.training))
 
@@ -253,17 +253,6 @@ def device(settings: Settings) -> str:
     return settings.device
 
 
-def _resume(folder: Path) -> dict[str, Any] | None:
-    try:
-        state = checkpoint.load(folder)
-    except checkpoint.CheckpointError as error:
-        log.warning("starting from the beginning: %s", error)
-        return None
-    if state is not None:
-        log.info("resuming from the checkpoint at iteration %s", state.get("iteration", "?"))
-    return state
-
-
 def _warm_start(task: Task) -> Mapping[str, Any]:
     """The weights of the policy to start from; whether they fit, the training finds out."""
     with task.database.read() as session:
@@ -273,10 +262,9 @@ def _warm_start(task: Task) -> Mapping[str, Any]:
     return PolicyArtifact.load(task.storage.artifacts, row.artifact_digest).weights
 
 
-def _callbacks(task: Task, folder: Path | None) -> Callbacks:
-    """How the solver speaks with the job; `folder` is where a training keeps its checkpoint."""
+def _callbacks(task: Task, checkpoints: Checkpoints | None) -> Callbacks:
+    """How the solver speaks with the job; `checkpoints` is where a training keeps what it resumes from."""
     reporter, control = task.reporter, task.control
-    written_at = -float("inf")
     begun = finalizing = False
 
     def on_iteration(iteration: int, iterations: int, metrics: Mapping[str, float]) -> None:
@@ -287,11 +275,9 @@ def _callbacks(task: Task, folder: Path | None) -> Callbacks:
             raise Released
 
     def on_checkpoint(state: Mapping[str, Any]) -> None:
-        nonlocal written_at
-        due = time.monotonic() - written_at >= task.settings.checkpoint_seconds
-        if folder is not None and (due or control.told):
-            reporter.checkpoint(state.get("iteration"), checkpoint.save(folder, state))
-            written_at = time.monotonic()
+        if checkpoints is not None and (checkpoints.is_due or control.told):
+            size = checkpoints.save(state, is_last=control.released and control.told)
+            reporter.checkpoint(state.get("iteration"), size)
         if control.released and control.told:
             raise Released
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from service.deps import MayRead, Reading, TheDatabase, TheSettings
+from service.deps import MayRead, Reading, TheDatabase, TheSettings, TheStorage
 from service.jobs.schemas import duration_of
 from service.requests import StrictRoute
 from service.strict_json import MAX_DEPTH
@@ -25,9 +25,9 @@ def live() -> dict[str, str]:
 
 
 @health.get("/healthz/ready", response_model=Ready)
-def ready(database: TheDatabase, settings: TheSettings) -> dict[str, object]:
+def ready(database: TheDatabase, storage: TheStorage, settings: TheSettings) -> dict[str, object]:
     """Whether the database and the broker answer; 503 `not-ready` names the part that does not."""
-    return {"status": "ok", "checks": service.check_parts(database, settings)}
+    return {"status": "ok", "checks": service.check_parts(database, storage, settings)}
 
 
 @status.get(
@@ -72,6 +72,6 @@ def queue(session: Reading, caller: MayRead) -> Queue:
 
 
 @status.get("/v1/storage", response_model=StorageUsed)
-def storage(session: Reading, request: Request, caller: MayRead) -> StorageUsed:
+def storage(session: Reading, kept: TheStorage, caller: MayRead) -> StorageUsed:
     """What the service keeps on disk, by kind, and how much room is left; `herenow gc` frees what nobody needs."""
-    return service.storage_used(session, request.app.state.storage)
+    return service.storage_used(session, kept)

@@ -21,11 +21,11 @@ log = logging.getLogger(__name__)
 _FILE_BROKER = "filesystem://"
 
 
-def check_parts(database: Database, settings: Settings) -> dict[str, str]:
+def check_parts(database: Database, storage: Storage, settings: Settings) -> dict[str, str]:
     """`ok` for each part the service needs; ApiError 503 if one does not answer."""
     checks = {
         "database": _database(database),
-        "storage": "ok" if Storage(settings.data_dir).writable() else "the data folder cannot be written",
+        "storage": storage.check(),
         "broker": _broker(settings.broker_url),
     }
     if any(state != "ok" for state in checks.values()):

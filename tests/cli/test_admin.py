@@ -136,11 +136,11 @@ class TestGarbage:
         return instance_id
 
     def _artifact(self, storage: Storage, letter: str, days_old: float) -> Path:
-        folder = storage.artifacts / (letter * 2) / (letter * 64)
+        folder = storage.root / "artifacts" / (letter * 2) / (letter * 64)
         folder.mkdir(parents=True)
         (folder / "artifact.json").write_text("{}" * 512)
         old = time.time() - days_old * DAY
-        os.utime(folder, (old, old))
+        os.utime(folder / "artifact.json", (old, old))
         return folder
 
     def _policy(self, database: Database, instance_id: str, letter: str) -> None:

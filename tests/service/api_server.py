@@ -57,7 +57,7 @@ def make_settings(folder: Path, **given: Any) -> Settings:
 @contextmanager
 def running(settings: Settings, port: int = 0) -> Iterator[Server]:
     """Serve on a free port (or that one) until left; the database is brought up to date first."""
-    Storage(settings.data_dir).prepare()
+    Storage.of(settings).prepare()
     database = Database(settings.database)
     upgrade(database)
     database.close()
@@ -122,7 +122,7 @@ def add_policy(server: Server, document: dict[str, Any], name: str = "orders", v
         curve=[],
         training={"seconds": 0.0, "device": "cpu", "iterations": 0, "stopped_by": "finished"},
     )
-    digest = artifact.save(Storage(server.settings.data_dir).artifacts)
+    digest = artifact.save(Storage.of(server.settings).artifacts)
     with server.database.write() as session:
         row, _ = store(session, instance)
         policy_id = new_id("pol")

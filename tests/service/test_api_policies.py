@@ -13,7 +13,6 @@ import pytest
 from service.db.rows import EvaluationRow, JobRow, PolicyRow
 from service.ids import new_id
 from service.settings import Settings
-from service.storage import Storage
 from tests.service.api_server import Server, add_policy, example_document, make_settings, running
 
 
@@ -101,7 +100,7 @@ class TestDelete:
 class TestArtifacts:
     def test_a_missing_or_changed_artifact_is_named_not_served(self, own: Server) -> None:
         policy_id = add_policy(own, example_document())
-        for weights in Storage(own.settings.data_dir).artifacts.rglob("weights.safetensors"):
+        for weights in (own.settings.data_dir / "artifacts").rglob("weights.safetensors"):
             content = bytearray(weights.read_bytes())
             content[-1] ^= 1
             weights.write_bytes(content)

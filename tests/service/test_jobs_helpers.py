@@ -18,7 +18,7 @@ from service.db.migrate import upgrade
 from service.db.rows import PolicyRow
 from service.db.session import Database
 from service.ids import new_id
-from service.jobs.helpers import FILE, Helpers, Helping, serve_from
+from service.jobs.helpers import FILE, Helpers, Helping, serve_noted
 from service.settings import Settings
 from service.storage import Storage
 from solvers.artifact import PolicyArtifact
@@ -70,7 +70,7 @@ class TestHelpers:
                 assert file.stat().st_mode & 0o777 == 0o600
                 with pytest.raises(AuthenticationError):
                     Client(tuple(told["address"]), authkey=b"guessed")
-                serve_from(file)
+                serve_noted(file.read_bytes())
 
             thread = threading.Thread(target=arrive, daemon=True)
             thread.start()
@@ -83,7 +83,8 @@ class TestHelpers:
     def test_a_call_that_is_over_is_not_heeded(self, storage: Storage) -> None:
         Helping(storage).lend_a_hand(new_id("job"))
         Helping(storage).lend_a_hand("../elsewhere")
-        serve_from(storage.job_folder(new_id("job")) / FILE)
+        serve_noted(json.dumps({"address": ["127.0.0.1", 9], "key": "00"}).encode())
+        serve_noted(b"no note")
 
 
 @pytest.mark.processes

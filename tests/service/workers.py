@@ -79,7 +79,7 @@ class Desk:
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
         self.database = database
-        self.storage = Storage(settings.data_dir)
+        self.storage = Storage.of(settings)
         self._bell = make_bell(settings)
 
     def instance(self, document: dict[str, Any]) -> str:
