@@ -18,6 +18,7 @@ from service.db.session import Database
 from service.decisions.serving import ServedPolicies
 from service.instances.drawing import Drawings
 from service.jobs.bell import make_bell
+from service.keys.memory import KnownKeys
 from service.keys.service import Door
 from service.metrics import Metrics
 from service.middleware import Gate
@@ -39,6 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=VERSION,
         openapi_tags=openapi.TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        docs_url=None,  # the dashboard's room has a viewer that needs no other server
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
@@ -50,6 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.door = Door(settings)
+    app.state.known_keys = KnownKeys()
     app.state.caller_rates = CallerRates(settings.rate_per_minute, settings.api_processes)
     app.state.database = Database(settings.database)
     app.state.storage = Storage.of(settings)

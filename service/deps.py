@@ -6,6 +6,7 @@ request, committed before the response is sent.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Generic, TypeVar
@@ -22,7 +23,8 @@ from service.db.session import Database
 from service.errors import ApiError
 from service.ids import NAME_PATTERN, REF_PATTERN
 from service.keys.callers import LOCAL, Caller
-from service.keys.service import identify
+from service.keys.memory import KnownKeys
+from service.keys.service import digest_of, identify
 from service.rates import CallerRates
 from service.settings import Settings
 from service.storage import Storage
@@ -102,13 +104,25 @@ async def _authenticate(request: Request) -> Caller:
     scheme, secret = get_authorization_scheme_param(header)
     caller = None
     if scheme.lower() == "bearer":
-        caller = await run_in_threadpool(identify, database_of(request), secret)
+        caller = await _holder(request, secret)
     rates: CallerRates = request.app.state.caller_rates
     if caller is None:
         rates.take_failure(request.client.host if request.client else "local")
         raise _unauthenticated("The API key is unknown, revoked or expired.", 'error="invalid_token"')
     rates.take(caller.owner, caller.requests_per_minute)
     return replace(caller, request_id=request_id)
+
+
+async def _holder(request: Request, secret: str) -> Caller | None:
+    """Who holds a secret: remembered from a moment ago, or looked up."""
+    known: KnownKeys = request.app.state.known_keys
+    digest = digest_of(secret)
+    caller = known.get(digest, time.monotonic())
+    if caller is None:
+        caller = await run_in_threadpool(identify, database_of(request), digest)
+        if caller is not None:
+            known.remember(digest, caller, time.monotonic())
+    return caller
 
 
 async def _caller(request: Request, documented: Annotated[Any, Depends(_bearer)]) -> Caller:

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from models.core import InvalidInput, Issue, place_in, pointer
+from service.headers import ALWAYS
 from service.problem_types import KINDS, STATUS_KINDS
 
 log = logging.getLogger(__name__)
@@ -165,9 +166,9 @@ def _on_database(request: Request, error: Exception) -> Response:
 
 def _on_crash(request: Request, error: Exception) -> Response:
     log.error("unhandled error", exc_info=error, extra={"request_id": request.scope.get("herenow.request_id")})
-    # The server's outermost layer sends this one, outside the layer that adds X-Request-Id.
+    # The server's outermost layer sends this one, outside the layer that adds these headers to all others.
     request_id = request.scope.get("herenow.request_id")
-    headers = {"X-Request-Id": request_id} if request_id else None
+    headers = {**ALWAYS, **({"X-Request-Id": request_id} if request_id else {})}
     return respond(request, "internal", "The request could not be served; the fault is ours.", headers=headers)
 
 

@@ -12,18 +12,20 @@ import time
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import respond
+from service.headers import complete
 from service.ids import new_id
 from service.metrics import Metrics
 from service.rates import RateLimiter
 from service.settings import Settings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SAFE = ("GET", "HEAD")  # what these ask for changes nothing: a link on another page may lead here
 _UNLIMITED = ("/healthz/",)  # never rate limited: an orchestrator's probes must always be answered
 
 
@@ -58,7 +60,7 @@ class Gate:
         host = headers.get("host", "")
         if "*" not in self.hosts and _host_name(host) not in self.hosts:
             return respond(request, "host-not-allowed", "This service does not answer for the host named in `Host`.")
-        if not self._is_origin_allowed(headers.get("origin"), host):
+        if not self._is_origin_allowed(scope["method"], headers, host):
             return respond(request, "origin-not-allowed", "Pages of this origin may not use this service.")
         if scope["path"].startswith(_UNLIMITED):
             return None
@@ -69,10 +71,14 @@ class Gate:
             return respond(request, "rate-limited", detail, headers=after)
         return None
 
-    def _is_origin_allowed(self, origin: str | None, host: str) -> bool:
-        """Browsers name the page's origin: it must be the service's own, or one the settings name."""
+    def _is_origin_allowed(self, method: str, headers: Headers, host: str) -> bool:
+        """Browsers name the page's origin: it must be the service's own, or one the settings name.
+
+        One that does not name it, but says that another site's page sends something, is refused too.
+        """
+        origin = headers.get("origin")
         if origin is None:
-            return True
+            return method in _SAFE or headers.get("sec-fetch-site", "none") in ("none", "same-origin")
         origin = origin.rstrip("/").lower()
         return origin in self.origins or origin in (f"http://{host.lower()}", f"https://{host.lower()}")
 
@@ -90,15 +96,14 @@ class _Outgoing:
             return
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            if self.status == 413 and headers.get("content-type", "").startswith("text/plain"):
+            if self.status == 413 and Headers(raw=message["headers"]).get("content-type", "").startswith("text/plain"):
                 response = respond(Request(self.scope), "too-large", "The body is larger than this path takes.")
                 await response(self.scope, self.receive, self.send)
                 self._replaced = True
                 return
-            headers["X-Request-Id"] = self.scope["herenow.request_id"]
-            headers["X-Content-Type-Options"] = "nosniff"
-            headers.setdefault("Cache-Control", "no-store")
+            headers = complete(message.get("headers", ()))
+            headers.append((b"x-request-id", self.scope["herenow.request_id"].encode()))
+            message = {**message, "headers": headers}
         await self._send(message)
 
 

@@ -1,7 +1,7 @@
-"""`/` for a browser, and the files its page loads.
+"""`/` and `/docs` for a browser, and the files their pages load.
 
 Files live under an address that holds the digest of them all: a browser keeps them for good, and a new release is a new
-address. The page itself is never kept.
+address. The pages themselves are never kept.
 """
 
 from __future__ import annotations
@@ -20,20 +20,13 @@ from service.version import VERSION
 
 router = APIRouter(tags=["service"], route_class=StrictRoute)
 
-# The charting library writes `style` attributes into its tooltips, hence style-src-attr; scripts and style sheets come
-# from this server alone and nothing is evaluated.
+# The charting library writes `style` attributes into its tooltips, as the reference does, hence style-src-attr; scripts
+# and style sheets come from this server alone and nothing is evaluated.
 _POLICY = (
     "default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; "
     "style-src-elem 'self' 'nonce-{nonce}'; style-src-attr 'unsafe-inline'; img-src 'self' data: blob:; "
     "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_HEADERS = {
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-}
 _FOR_GOOD = "public, max-age=31536000, immutable"
 
 _site = functools.cache(read_site)
@@ -45,9 +38,20 @@ async def root(request: Request) -> Response:
     if "text/html" not in request.headers.get("accept", ""):
         places = {"openapi": "/openapi.json", "documentation": "/docs", "problems": "/v1/problems"}
         return JSONResponse({"name": "herenow", "version": VERSION, **places})
+    return _page("index.html")
+
+
+@router.get("/docs", include_in_schema=False)
+async def docs() -> Response:
+    """The API's reference: the OpenAPI document in a viewer of our own files."""
+    return _page("docs.html")
+
+
+def _page(name: str) -> Response:
+    """A page whose scripts and styles are this server's, or carry this answer's nonce."""
     nonce = secrets.token_urlsafe(16)
-    headers = {**_HEADERS, "Content-Security-Policy": _POLICY.format(nonce=nonce), "Cache-Control": "no-store"}
-    return Response(_site().page(nonce), media_type="text/html", headers=headers)
+    headers = {"Content-Security-Policy": _POLICY.format(nonce=nonce)}
+    return Response(_site().page(name, nonce), media_type="text/html", headers=headers)
 
 
 @router.get("/favicon.ico", include_in_schema=False)
@@ -67,7 +71,7 @@ async def file(request: Request, digest: str, name: Annotated[str, Path(max_leng
 
 
 def _answer(found: File, may_pack: bool) -> Response:
-    headers = {**_HEADERS, "Cache-Control": _FOR_GOOD, "Vary": "Accept-Encoding"}
+    headers = {"Cache-Control": _FOR_GOOD, "Vary": "Accept-Encoding"}
     packed = found.packed if may_pack else None
     if packed is not None:
         headers["Content-Encoding"] = "gzip"

@@ -15,7 +15,6 @@ TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_PAGE = "index.html"
 _WORTH_PACKING = 1024  # bytes
 
 
@@ -46,9 +45,9 @@ class Site:
     files: dict[str, File]
     digest: str
 
-    def page(self, nonce: str) -> bytes:
-        """The one page, its addresses under the digest and its own script and styles under this answer's nonce."""
-        text = self.files[_PAGE].content.decode()
+    def page(self, name: str, nonce: str) -> bytes:
+        """A page, its addresses under the digest and its own script and styles under this answer's nonce."""
+        text = self.files[name].content.decode()
         return text.replace("{{base}}", f"/dashboard/{self.digest}").replace("{{nonce}}", nonce).encode()
 
 

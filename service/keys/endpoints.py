@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
@@ -15,6 +16,7 @@ from service.deps import Collection, KeyId, MayAdmin, Reading, ThePage, Writing,
 from service.errors import ApiError, field_error, not_found
 from service.jobs.schemas import seconds_of
 from service.keys import repository, service
+from service.keys.memory import KnownKeys
 from service.keys.schemas import KeyBody, KeyCreated, KeyView, RotateBody
 from service.requests import StrictRoute
 
@@ -33,7 +35,7 @@ def create_key(body: KeyBody, caller: MayAdmin, session: Writing) -> Response:
 
 
 @router.post("/{key_id}/rotate", response_model=KeyCreated)
-def rotate_key(key_id: KeyId, body: RotateBody, caller: MayAdmin, session: Writing) -> Response:
+def rotate_key(key_id: KeyId, body: RotateBody, request: Request, caller: MayAdmin, session: Writing) -> Response:
     """Give a key another secret, shown in this answer alone; the old one works for the overlap. 409 during another."""
     overlap, expires_in = _duration("/overlap", body.overlap), _duration("/expires_in", body.expires_in)
     try:
@@ -44,6 +46,7 @@ def rotate_key(key_id: KeyId, body: RotateBody, caller: MayAdmin, session: Writi
     if made is None:
         raise not_found("valid key", key_id)
     note(session, caller, "key.rotated", made.id, name=made.name, overlap=body.overlap)
+    forget_after_commit(session, request.app.state.known_keys, key_id)
     return _answer(session, made, 200)
 
 
@@ -78,13 +81,19 @@ def get_key(key_id: KeyId, caller: MayAdmin, session: Reading) -> dict[str, Any]
 
 
 @router.delete("/{key_id}", status_code=204)
-def revoke_key(key_id: KeyId, caller: MayAdmin, session: Writing) -> None:
+def revoke_key(key_id: KeyId, request: Request, caller: MayAdmin, session: Writing) -> None:
     """Revoke a key: it is refused from now on, and stays in the list. A key does not revoke itself."""
     if key_id == caller.key_id:
         raise ApiError("conflict", "This is the key you came with: revoke it with another, or with `herenow keys`.")
     row = _standing(session, key_id)
     service.revoke(session, row.id)
     note(session, caller, "key.revoked", row.id, name=row.name)
+    forget_after_commit(session, request.app.state.known_keys, key_id)
+
+
+def forget_after_commit(session: Session, known: KnownKeys, key_id: str) -> None:
+    """Let a key be looked up anew once what changed of it is committed."""
+    event.listen(session, "after_commit", lambda _: known.forget(key_id), once=True)
 
 
 def _standing(session: Session, key_id: str) -> ApiKeyRow:

@@ -71,7 +71,7 @@ def create(
     row = ApiKeyRow(
         id=new_id("key"),
         name=name,
-        digest=_digest(secret),
+        digest=digest_of(secret),
         scopes=list(wanted),
         expires_at=utcnow() + expires_in if expires_in is not None else None,
         requests_per_minute=requests_per_minute,
@@ -100,7 +100,7 @@ def rotate(
     if overlap is not None:
         row.previous_digest = row.digest
         row.previous_expires_at = min(now + overlap, row.expires_at or now + overlap)
-    row.digest = _digest(secret)
+    row.digest = digest_of(secret)
     row.rotated_at = now
     if expires_in is not None:
         row.expires_at = now + expires_in
@@ -149,9 +149,8 @@ def shown(row: ApiKeyRow, now: datetime) -> dict[str, Any]:
     }
 
 
-def identify(database: Database, secret: str) -> Caller | None:
-    """The caller who holds this secret, or None if it is unknown, replaced, revoked or expired."""
-    digest = _digest(secret)
+def identify(database: Database, digest: str) -> Caller | None:
+    """The caller whose secret has this digest, or None if it is unknown, replaced, revoked or expired."""
     now = utcnow()
     with database.read() as session:
         row = repository.by_digest(session, digest)
@@ -187,7 +186,8 @@ def _is_valid(row: ApiKeyRow, now: datetime) -> bool:
     return row.revoked_at is None and (row.expires_at is None or row.expires_at > now)
 
 
-def _digest(secret: str) -> str:
+def digest_of(secret: str) -> str:
+    """What is stored of a secret."""
     return "sha256:" + hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -13,7 +13,7 @@ from service.db.migrate import head, upgrade
 from service.db.rows import IdempotencyKeyRow, InstanceRow, JobRow, PolicyRow, utcnow
 from service.db.session import Database
 from service.ids import new_id
-from service.keys.service import identify
+from service.keys.service import digest_of, identify
 from service.storage import Storage
 from tests.cli.terminal import say, say_json
 
@@ -58,7 +58,7 @@ def test_a_database_without_tables_is_not_touched(place: Path, words: list[str])
 
 def test_a_key_is_shown_once_and_opens_the_service(ready: Database) -> None:
     key = say_json("keys", "create", "ann", "--scope", "read", "--scope", "plan", "--expires", "90d")
-    caller = identify(ready, key["key"])
+    caller = identify(ready, digest_of(key["key"]))
     assert caller is not None
     assert (caller.key_id, caller.scopes) == (key["id"], {"read", "plan"})
     (listed,) = say_json("keys", "list")["items"]
@@ -71,27 +71,27 @@ def test_a_key_is_shown_once_and_opens_the_service(ready: Database) -> None:
 
 def test_only_the_key_goes_to_standard_output(ready: Database) -> None:
     result = say("keys", "create", "ci", "--scope", "train", "--expires", "never")
-    assert identify(ready, result.stdout.strip()) is not None
+    assert identify(ready, digest_of(result.stdout.strip())) is not None
     assert "not shown again" in result.stderr
 
 
 def test_a_revoked_key_opens_nothing(ready: Database) -> None:
     key = say_json("keys", "create", "ann", "--scope", "admin")
     assert say_json("keys", "revoke", key["id"])["revoked"] is True
-    assert identify(ready, key["key"]) is None
+    assert identify(ready, digest_of(key["key"])) is None
     assert say_json("keys", "list")["items"][0]["valid"] is False
 
 
 def test_a_rotated_key_has_two_secrets_for_a_while(ready: Database) -> None:
     old = say_json("keys", "create", "ann", "--scope", "read", "--per-minute", "60")
     new = say_json("keys", "rotate", old["id"], "--overlap", "12h", "--expires", "90d")
-    callers = [identify(ready, key["key"]) for key in (old, new)]
+    callers = [identify(ready, digest_of(key["key"])) for key in (old, new)]
     assert [caller and (caller.owner, caller.requests_per_minute) for caller in callers] == [(old["id"], 60)] * 2
     refused = say("keys", "rotate", old["id"])
     assert refused.exit_code == 1
     assert "--overlap none" in " ".join(refused.stderr.split())
     last = say_json("keys", "rotate", old["id"], "--overlap", "none")
-    assert [identify(ready, key["key"]) is None for key in (old, new, last)] == [True, True, False]
+    assert [identify(ready, digest_of(key["key"])) is None for key in (old, new, last)] == [True, True, False]
 
 
 def test_what_is_done_to_keys_is_told_by_the_audit_log(ready: Database) -> None:

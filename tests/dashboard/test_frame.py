@@ -148,3 +148,21 @@ class TestKeys:
             dialog.get_by_label("Key", exact=True).fill("hnk_wrong")
             dialog.get_by_role("button", name="Use this key").click()
             expect(dialog.get_by_role("alert")).to_contain_text("unknown, revoked or expired")
+
+
+class TestReference:
+    """`/docs`: the OpenAPI document in a viewer that asks no other server."""
+
+    def test_it_shows_every_resource_from_our_own_files_alone(self, page: Page, site: Server) -> None:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto("/docs")
+        for tag in ("instances", "jobs", "policies", "audit"):
+            expect(page.locator(f"#operations-tag-{tag}")).to_be_visible()
+        page.locator("#operations-audit-list_audit .opblock-summary").click()
+        expect(page.get_by_text("Only these actions.")).to_be_visible()
+        assert [url for url in asked if not url.startswith((site.url, "data:", "blob:"))] == []
+
+    def test_no_address_changes_what_it_shows(self, page: Page) -> None:
+        page.goto("/docs?url=https://evil.example/openapi.json&configUrl=https://evil.example/config.json")
+        expect(page.locator("#operations-tag-jobs")).to_be_visible()

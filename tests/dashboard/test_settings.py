@@ -9,7 +9,7 @@ import httpx
 from playwright.sync_api import Browser, Page, expect
 
 from tests.dashboard.browser import TABLET, is_cut, opened, settle
-from tests.service.api_server import Server, make_settings, running
+from tests.service.api_server import Server, example_document, make_settings, running
 
 
 class TestService:
@@ -33,7 +33,7 @@ class TestService:
         self, browser: Browser, site: Server, axe: Callable[[Page], None]
     ) -> None:
         with opened(browser, site.url, viewport=TABLET) as page:
-            for tab in ("service", "keys", "limits", "browser"):
+            for tab in ("service", "keys", "audit", "limits", "browser"):
                 page.goto(f"/#/settings?tab={tab}")
                 settle(page)
                 axe(page)
@@ -64,6 +64,20 @@ class TestKeys:
             refused = httpx.get(f"{server.url}/v1/instances", headers={"Authorization": f"Bearer {secret}"})
             assert refused.status_code == 401
 
+    def test_a_key_is_rotated_and_both_secrets_work(self, browser: Browser, tmp_path: Path) -> None:
+        with running(make_settings(tmp_path)) as server, opened(browser, server.url) as page:
+            old = httpx.post(f"{server.url}/v1/keys", json={"name": "robot", "scopes": ["read"]}).json()["secret"]
+            page.goto("/#/settings?tab=keys")
+            page.locator("tbody tr", has_text="robot").get_by_role("button", name="Rotate").click()
+            dialog = page.get_by_role("dialog")
+            dialog.get_by_role("button", name="Make the new secret").click()
+            new = dialog.get_by_label("The new key").inner_text()
+            dialog.get_by_role("button", name="I have kept it").click()
+            expect(page.locator("tbody tr", has_text="robot")).to_contain_text("Two secrets")
+            for secret in (old, new):
+                asked = httpx.get(f"{server.url}/v1/instances", headers={"Authorization": f"Bearer {secret}"})
+                assert asked.status_code == 200
+
     def test_a_refused_name_is_told_in_the_dialog_and_stays_typed(self, page: Page) -> None:
         page.goto("/#/settings?tab=keys")
         page.get_by_role("button", name="New key").click()
@@ -72,6 +86,26 @@ class TestKeys:
         dialog.get_by_role("button", name="Make the key").click()
         expect(dialog.get_by_role("alert")).to_contain_text("/name")
         expect(dialog.get_by_label("Name")).to_have_value("x" * 300)
+
+
+class TestAudit:
+    def test_it_tells_who_changed_what_and_narrows(self, browser: Browser, tmp_path: Path) -> None:
+        with running(make_settings(tmp_path)) as server, opened(browser, server.url) as page:
+            key = httpx.post(f"{server.url}/v1/keys", json={"name": "robot", "scopes": ["read"]}).json()["id"]
+            for number in range(60):
+                document = example_document() | {"name": f"store-{number}"}
+                httpx.post(f"{server.url}/v1/instances", json=document).raise_for_status()
+            page.goto("/#/settings?tab=audit")
+            rows = page.locator("tbody tr")
+            expect(rows).to_have_count(50)
+            expect(rows.first).to_contain_text("store-59")
+            page.get_by_role("button", name="Older ones").click()
+            expect(rows).to_have_count(61)
+            page.get_by_label("Show", exact=True).select_option(label="keys")
+            expect(rows).to_have_count(1)
+            expect(rows.first).to_contain_text("robot")
+            page.get_by_role("button", name=f"Only {key}").click()
+            expect(page.get_by_role("button", name="Show all")).to_be_visible()
 
 
 class TestBrowser:

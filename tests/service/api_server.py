@@ -63,7 +63,9 @@ def running(settings: Settings, port: int = 0) -> Iterator[Server]:
     database.close()
     app = create_app(settings)
     server = uvicorn.Server(
-        uvicorn.Config(app, http=ProblemProtocol, port=port, log_level="warning", timeout_graceful_shutdown=2)
+        uvicorn.Config(
+            app, http=ProblemProtocol, port=port, log_level="warning", timeout_graceful_shutdown=2, server_header=False
+        )
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

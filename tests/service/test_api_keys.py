@@ -9,11 +9,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from service.db.rows import ApiKeyRow, IdempotencyKeyRow
 from service.db.session import Database
 from service.keys import service as keys
+from service.keys.callers import Caller
+from service.keys.memory import REMEMBERED, KnownKeys
 from service.rates import RateLimiter
 from tests.service.api_server import Server, example_document, make_settings, running
 
@@ -257,6 +259,37 @@ class TestRotating:
     ) -> None:
         answer = admin.post(f"/v1/keys/{key_for(locked, 'read').id}/rotate", json=body)
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+
+
+class TestMemory:
+    """A key that was let in is not looked up again for a moment."""
+
+    def test_the_database_is_not_asked_for_every_request(self, locked: Server) -> None:
+        secret = key_for(locked, "read").secret
+        asked: list[str] = []
+        event.listen(locked.database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+        with locked.client(secret) as client:
+            for _ in range(5):
+                assert client.get("/v1/version").status_code == 200
+        assert sum("FROM api_keys" in statement and "digest = " in statement for statement in asked) <= 3
+
+    def test_a_key_revoked_elsewhere_is_refused_a_second_later(self, locked: Server) -> None:
+        key = key_for(locked, "read")
+        assert status(locked, key.secret) == 200
+        with locked.database.write() as session:
+            keys.revoke(session, key.id)
+        time.sleep(REMEMBERED)
+        assert status(locked, key.secret) == 401
+
+    def test_it_is_bounded_and_forgets(self) -> None:
+        known = KnownKeys()
+        for number in range(10_100):
+            known.remember(f"digest{number}", Caller(f"key{number}", None, frozenset()), 0.0)
+        assert known.get("digest0", 0.5) is None
+        assert known.get("digest10099", 0.5) is not None
+        assert known.get("digest10099", 1.5) is None
+        known.forget("key10099")
+        assert known.get("digest10099", 0.5) is None
 
 
 class TestRates:

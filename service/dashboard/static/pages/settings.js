@@ -1,4 +1,4 @@
-// Settings: who may call, what the service allows, how its queue, workers and storage stand, and what this browser prefers.
+// Settings: who may call, who changed what, what the service allows, how its queue, workers and storage stand, and what this browser prefers.
 import { html, useCell, useState } from "../lib/ui.js";
 import { get, getKey, setKey } from "../lib/api.js";
 import { useEvery, useGet, useLoad } from "../lib/load.js";
@@ -9,6 +9,7 @@ import { setStaleHours, staleHours } from "../lib/preferences.js";
 import { setTheme, theme } from "../lib/theme.js";
 import { Page, Sheet, Stat, Tabs } from "../parts/page.js";
 import { Empty, Loaded, Tag, toast } from "../parts/notice.js";
+import { Audit } from "./settings/audit.js";
 import { Keys } from "./settings/keys.js";
 
 const LOOK_MS = 5000;
@@ -17,6 +18,7 @@ export default function Settings({ query }) {
   const tabs = [
     ["service", "Service", () => html`<${Service} />`],
     ["keys", "Keys", () => html`<${Keys} />`],
+    ["audit", "Audit", () => html`<${Audit} query=${query} />`],
     ["limits", "Limits", () => html`<${Limits} />`],
     ["browser", "This browser", () => html`<${Browser} />`],
   ];
