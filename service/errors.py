@@ -14,11 +14,13 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import IntegrityError, OperationalError, TimeoutError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from models.core import InvalidInput, Issue, place_in, pointer
+from service import storage
+from service.db.patience import AWAY, is_full
 from service.headers import ALWAYS
 from service.problem_types import KINDS, STATUS_KINDS
 
@@ -119,8 +121,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(InvalidInput, _on_invalid_input)
     app.add_exception_handler(IntegrityError, _on_integrity)
-    app.add_exception_handler(OperationalError, _on_database)
-    app.add_exception_handler(TimeoutError, _on_database)
+    for away in AWAY:
+        app.add_exception_handler(away, _on_database)
+    app.add_exception_handler(OSError, _on_disk)
     app.add_exception_handler(Exception, _on_crash)
 
 
@@ -160,8 +163,21 @@ def _on_integrity(request: Request, error: Exception) -> Response:
 
 
 def _on_database(request: Request, error: Exception) -> Response:
+    if isinstance(error, DBAPIError) and is_full(error):
+        return _no_room(request)
     log.warning("database not available: %s", error.__class__.__name__)
     return respond(request, "busy", "The database did not answer in time.", headers={"Retry-After": "1"})
+
+
+def _on_disk(request: Request, error: Exception) -> Response:
+    if not storage.is_full(error):
+        raise error  # a crash like any other
+    return _no_room(request)
+
+
+def _no_room(request: Request) -> Response:
+    log.error("the disk is full")
+    return respond(request, "storage-full", storage.NO_ROOM, headers={"Retry-After": "30"})
 
 
 def _on_crash(request: Request, error: Exception) -> Response:

@@ -158,7 +158,7 @@ def _slug(status: int) -> str:
 
 def _statuses(path: str, method: str, operation: dict[str, Any]) -> Iterator[int]:
     """Statuses at and above 400 an operation may answer."""
-    yield from (403, 421, 429, 500, 503)
+    yield from (403, 421, 429, 500, 503, 507)
     if operation.get("security"):
         yield 401
     parameters = operation.get("parameters", [])

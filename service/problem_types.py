@@ -77,6 +77,12 @@ _ALL = (
     ),
     Kind("rate-limited", 429, "Too many requests", "Ask again after `Retry-After`; the rate is in `/v1/limits`."),
     Kind("queue-full", 429, "Queue full", "Too many jobs wait; submit again after `Retry-After`."),
+    Kind(
+        "storage-full",
+        507,
+        "No room left",
+        "The disk that keeps the service's data is full; what was stored before can still be read.",
+    ),
     Kind("internal", 500, "Internal error", "The fault is the service's; quote the request id when reporting it."),
     Kind("busy", 503, "Busy", "A part of the service did not answer in time; ask again after `Retry-After`."),
     Kind("not-ready", 503, "Not ready", "The service cannot reach its database or its broker."),
@@ -117,4 +123,5 @@ STATUS_KINDS: dict[int, str] = {
     429: "rate-limited",
     500: "internal",
     503: "busy",
+    507: "storage-full",
 }

@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     max_time_limit: float = Field(default=4 * 3600.0, gt=0, description="Largest time limit a job may ask for.")
     max_queued_jobs: int = Field(default=1000, ge=1, description="Unfinished jobs beyond which submission answers 429.")
     max_attempts: int = Field(default=2, ge=1, le=10, description="Times a job is started before it is quarantined.")
-    lease_seconds: float = Field(default=15.0, gt=0, description="A running job is lost when this long unrenewed.")
+    lease_seconds: float = Field(default=12.0, gt=0, description="A running job is lost when this long unrenewed.")
     heartbeat_seconds: float = Field(default=3.0, gt=0, description="How often a running job's lease is renewed.")
     reconcile_seconds: float = Field(default=2.0, gt=0, description="How often lost bells and leases are looked for.")
     bell_seconds: float = Field(default=5.0, gt=0, description="A queued job rung this long ago is rung again.")

@@ -8,6 +8,7 @@ No path is ever made from a request's text; an id is checked before it names a f
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -40,6 +41,15 @@ class Kept:
     name: str
     size: int
     modified: float
+
+
+NO_ROOM = "The disk that keeps the service's data is full."
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a write failed because the disk (or a quota on it) is full."""
+    full = {errno.ENOSPC, errno.EDQUOT}
+    return (isinstance(error, OSError) and error.errno in full) or "No space left on device" in str(error)
 
 
 class Storage:

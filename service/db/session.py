@@ -13,6 +13,13 @@ from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.orm import Session
 
 BUSY_TIMEOUT_MS = 15_000
+_NOTICE = {  # libpq's: a server that vanished without a word is noticed within half a minute, not in hours
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 
 _dumps = partial(json.dumps, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
@@ -49,7 +56,14 @@ class Database:
 
 
 def _server(url: Any, pool_size: int) -> Engine:
-    return create_engine(url, pool_pre_ping=True, pool_size=pool_size, max_overflow=40, json_serializer=_dumps)
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=pool_size,
+        max_overflow=40,
+        json_serializer=_dumps,
+        connect_args={name: value for name, value in _NOTICE.items() if name not in url.query},
+    )
 
 
 def _sqlite(url: Any, pool_size: int) -> Engine:

@@ -20,6 +20,7 @@ from service.settings import Settings
 log = logging.getLogger(__name__)
 
 TASK = "herenow.bell"
+FILES = "filesystem://"
 FILE_POLL_SECONDS = 0.2
 AWAY_SECONDS = 5.0
 
@@ -65,6 +66,8 @@ def make_bell(settings: Settings) -> Bell:
         return NoBell()
     app = make_celery(settings)
     once = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "connect_retries_timeout": 1}
+    if not settings.broker_url.startswith(FILES):
+        once["socket_timeout"] = 2  # a submission does not wait for a broker that hangs
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, **once}
     return CeleryBell(app)
 
@@ -77,6 +80,7 @@ def make_celery(settings: Settings) -> Celery:
     app = Celery("herenow", broker=url, set_as_current=False)
     app.conf.update(
         accept_content=["json"],
+        broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
         broker_transport_options=options,
         enable_utc=True,
@@ -95,10 +99,10 @@ def make_celery(settings: Settings) -> Celery:
 
 
 def _transport(url: str) -> tuple[str, dict[str, Any]]:
-    if url.startswith("filesystem://"):
-        folder = url.removeprefix("filesystem://")
+    if url.startswith(FILES):
+        folder = url.removeprefix(FILES)
         folders = {"data_folder_in": folder, "data_folder_out": folder, "control_folder": f"{folder}/control"}
-        return "filesystem://", {**folders, "polling_interval": FILE_POLL_SECONDS}
+        return FILES, {**folders, "polling_interval": FILE_POLL_SECONDS}
     return url, {"socket_connect_timeout": 2, "socket_timeout": 30, "socket_keepalive": True}
 
 

@@ -33,11 +33,14 @@ def save(folder: Path, state: Mapping[str, Any]) -> int:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     aside = folder / f".{NAME}.{os.getpid()}"
     # An empty tensor keeps the file valid when the state has none of its own.
-    save_file(tensors or {"none": torch.zeros(0)}, aside, {"format": FORMAT, "document": json.dumps(document)})
-    with aside.open("rb") as file:
-        os.fsync(file.fileno())
-        size = os.fstat(file.fileno()).st_size
-    aside.replace(folder / NAME)
+    try:
+        save_file(tensors or {"none": torch.zeros(0)}, aside, {"format": FORMAT, "document": json.dumps(document)})
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+            size = os.fstat(file.fileno()).st_size
+        aside.replace(folder / NAME)
+    finally:
+        aside.unlink(missing_ok=True)
     return size
 
 

@@ -18,15 +18,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, BinaryIO
 
-from sqlalchemy.exc import OperationalError
-
+from service.db.patience import AWAY, insist
+from service.db.rows import InstanceRow, JobRow
 from service.db.session import Database
 from service.errors import problem
 from service.jobs import lifecycle, repository
 from service.jobs.lifecycle import LeaseLost
 from service.jobs.process import BEAT, BEGUN, EXIT_DATABASE_AWAY, EXIT_LEASE_LOST, EXIT_RELEASED, Order
 from service.jobs.reporting import Reporter
-from service.storage import Storage
+from service.storage import NO_ROOM, Storage, is_full
 
 BEAT_SECONDS = 1.0
 PR_SET_PDEATHSIG = 1
@@ -42,7 +42,8 @@ def main() -> None:
     beats = int(sys.argv[1])
     threading.Thread(target=_beat, args=(beats,), name="beat", daemon=True).start()
     code = carry_out(order, sys.stdin.buffer, beats)
-    sys.stdout.flush()
+    with suppress(OSError):  # a full disk
+        sys.stdout.flush()
     os._exit(code)  # all is written: winding torch and its threads down would only keep the worker waiting
 
 
@@ -51,9 +52,7 @@ def carry_out(order: Order, wishes: BinaryIO, beats: int) -> int:
     from service.jobs.work import Control, Released, Task, work  # here, for the beat must not wait for torch
 
     database = Database(order.settings.database, pool_size=2)
-    with database.read() as session:
-        job = repository.get(session, order.lease.job_id)
-        instance = repository.instance(session, job.instance_id) if job is not None else None
+    job, instance = insist(lambda: _rows(database, order.lease.job_id))
     if job is None or instance is None:
         return EXIT_LEASE_LOST
     reporter = Reporter(database, order.lease, job.kind == "train", on_lost=_leave)
@@ -74,7 +73,7 @@ def carry_out(order: Order, wishes: BinaryIO, beats: int) -> int:
     except LeaseLost:
         log.warning("the job is another worker's by now")
         return EXIT_LEASE_LOST
-    except OperationalError:
+    except AWAY:
         traceback.print_exc()
         return EXIT_DATABASE_AWAY  # no fault of the job's: its worker has it tried again
     except BaseException as error:
@@ -83,16 +82,28 @@ def carry_out(order: Order, wishes: BinaryIO, beats: int) -> int:
     return 0
 
 
+def _rows(database: Database, job_id: str) -> tuple[JobRow | None, InstanceRow | None]:
+    with database.read() as session:
+        job = repository.get(session, job_id)
+        return job, repository.instance(session, job.instance_id) if job is not None else None
+
+
 def _fail(database: Database, order: Order, reporter: Reporter, error: BaseException) -> int:
     with suppress(LeaseLost):
         reporter.close()
     document = error_document(error)
     log.error("the job failed: %s", document["detail"])
-    try:
+
+    def write() -> None:
         with database.write() as session:
             lifecycle.finish(session, order.lease, "failed", error=document)
+
+    try:
+        insist(write)
     except LeaseLost:
         return EXIT_LEASE_LOST
+    except AWAY:
+        return EXIT_DATABASE_AWAY
     return 0
 
 
@@ -117,6 +128,8 @@ def error_document(error: BaseException) -> Mapping[str, Any]:
         return problem("policy-does-not-fit", str(error))
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, of a GPU
         return problem("memory-limit", "The job asked for more memory than the machine or the GPU has.")
+    if is_full(error):
+        return problem("storage-full", NO_ROOM)
     return problem("job-crashed", f"An unexpected {type(error).__name__} ended the job; its log has the details.")
 
 

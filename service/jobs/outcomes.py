@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.acceptance import judging
 from service.acceptance import repository as acceptance
+from service.db.patience import insist
 from service.db.rows import AcceptanceVerdictRow, EvaluationRow, InstanceRow, JobRow, PolicyRow
 from service.db.session import Database
 from service.decisions import replaying
@@ -189,19 +190,23 @@ def store(database: Database, lease: Lease, job: JobRow, instance: InstanceRow, 
 
 
 def _insistently(database: Database, write: Callable[[Session], None]) -> None:
-    """Work of an hour is not lost to a moment's trouble: a database that is busy is asked again, and of two jobs that
+    """Work of an hour is not lost to a moment's trouble: a database that is away is asked again, and of two jobs that
     end with the same policy name at once the later takes the next version.
     """
+
+    def once() -> None:
+        with database.write() as session:
+            write(session)
+
     for tries in range(1, MAX_TRIES + 1):
         try:
-            with database.write() as session:
-                write(session)
+            insist(once)
             return
-        except (IntegrityError, OperationalError) as error:
+        except IntegrityError as error:
             if tries == MAX_TRIES:
                 raise
             log.warning("the outcome is written again: %s", type(error).__name__)
-            time.sleep(0.1 if isinstance(error, IntegrityError) else 1.0)
+            time.sleep(0.1)
 
 
 def _number(session: Session, row: PolicyRow) -> None:

@@ -59,10 +59,10 @@ class ChildProcess:
     """A running child in a session of its own; leaving the context leaves nothing of it alive."""
 
     def __init__(self, order: Order, log_path: Path) -> None:
-        beats, child_end = os.pipe()
-        os.set_blocking(beats, False)
-        self._beats = beats
         with log_path.open("ab") as log:
+            beats, child_end = os.pipe()
+            os.set_blocking(beats, False)
+            self._beats = beats
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "service.jobs.child", str(child_end)],
                 stdin=subprocess.PIPE,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,12 +16,14 @@ from service.db.rows import OutboxRow, utcnow
 from service.db.session import Database
 from service.jobs import lifecycle, repository
 from service.jobs.bell import Bell
+from service.jobs.watch import Watch
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
 
 MAX_BELLS = 32  # the oldest jobs are told of again; the ones behind them follow as these are taken
 MAX_SILENCE_SECONDS = 60.0
+CLOCKS_DIFFER = timedelta(seconds=5)  # what clocks of several machines may differ by
 
 
 class Reconciler:
@@ -30,6 +33,7 @@ class Reconciler:
         self._settings = settings
         self._database = database
         self._bell = bell
+        self._watch = Watch(settings.reconcile_seconds)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
 
@@ -49,12 +53,16 @@ class Reconciler:
         self.ring()
 
     def recover(self) -> list[str]:
-        """Queue (and ring for) or end every job whose lease has run out; their ids."""
+        """Queue (and ring for) or end every job whose worker no longer renews its lease; their ids."""
+        began = time.monotonic()
         with self._database.read() as session:
-            lost = repository.expired(session, utcnow())
+            lost = self._watch.lost(repository.held(session), began)
         done = []
-        for job in lost:
+        for held in lost:
             with self._database.write() as session:
+                job = repository.get(session, held.job_id, lock=True)
+                if job is None or job.lease_expires_at != held.lease_expires_at:
+                    continue
                 requeued = lifecycle.lose(session, job, "The worker that ran the job stopped answering.")
             if requeued is not None:
                 log.warning(
@@ -81,6 +89,8 @@ class Reconciler:
 
     def _is_due(self, bell: OutboxRow, now: datetime) -> bool:
         """Who queued the job rings at once; each further ring waits twice as long, for a busy queue is no lost bell."""
+        if (bell.rung_at or bell.created_at) > now + CLOCKS_DIFFER:
+            return True  # a clock was set back since: better one ring too many than an hour's silence
         if bell.rung_at is None:
             return now >= bell.created_at + timedelta(seconds=min(1.0, self._settings.bell_seconds))
         wait = min(self._settings.bell_seconds * 2 ** min(bell.rings - 1, 16), MAX_SILENCE_SECONDS)

@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
-
+from service.db.patience import AWAY
 from service.db.session import Database
 from service.jobs import lifecycle
 from service.jobs.lifecycle import LeaseLost
@@ -105,7 +104,7 @@ class Reporter:
             try:
                 with self._database.write() as session:
                     lifecycle.write(session, self._lease, changes, events)
-            except OperationalError as error:
+            except AWAY as error:
                 log.warning("events wait for the database: %s", type(error).__name__)
                 with self._lock:
                     self._events = [event for event in events if event[0] != "progress"] + self._events

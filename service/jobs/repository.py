@@ -133,10 +133,29 @@ def state_and_seq(session: Session, job_id: str) -> tuple[str, int] | None:
     return (row[0], row[1]) if row else None
 
 
-def expired(session: Session, now: datetime) -> list[JobRow]:
-    """Held jobs whose lease has run out."""
-    query = select(JobRow).where(JobRow.state.in_(HELD), JobRow.lease_expires_at < now)
-    return list(session.scalars(query.order_by(JobRow.lease_expires_at)))
+@dataclass(frozen=True)
+class Held:
+    """A job in a worker's hands: its claim, and the heartbeat that stands in its row."""
+
+    job_id: str
+    worker: str | None
+    attempt: int
+    heartbeat_at: datetime | None
+    lease_expires_at: datetime | None
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long the claim stands without another heartbeat [s]; both times are of the clock that wrote them."""
+        if self.lease_expires_at is None or self.heartbeat_at is None:
+            return 0.0
+        return (self.lease_expires_at - self.heartbeat_at).total_seconds()
+
+
+def held(session: Session) -> list[Held]:
+    """The jobs that workers hold, oldest heartbeat first."""
+    columns = (JobRow.id, JobRow.worker, JobRow.attempt, JobRow.heartbeat_at, JobRow.lease_expires_at)
+    query = select(*columns).where(JobRow.state.in_(HELD)).order_by(JobRow.lease_expires_at)
+    return [Held(*tuple(row)) for row in session.execute(query)]
 
 
 def owe_bell(session: Session, job_id: str) -> None:

@@ -47,6 +47,7 @@ class Checkpoints:
 
     def save(self, state: Mapping[str, Any], is_last: bool = False) -> int:
         """Keep a state; its size [bytes]. A store that does not answer is asked again only for the last one."""
+        self._next_at = time.monotonic() + self._seconds  # also after one that failed
         size = checkpoint.save(self._path.parent, state)
         began = time.monotonic()
         if self._elsewhere is not None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.db.patience import AWAY, insist
 from service.db.rows import JobRow
 from service.db.session import Database
 from service.errors import problem
@@ -26,7 +27,7 @@ from service.jobs.process import EXIT_RELEASED, ChildProcess, Order
 from service.jobs.repository import Lease
 from service.jobs.states import FINISHED, HELD
 from service.settings import Settings
-from service.storage import Storage
+from service.storage import NO_ROOM, Storage, is_full
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +49,15 @@ class Runner:
         """Claim the job and see it through; returns at once if there is nothing to claim."""
         if self._stopping.is_set():
             return
-        with self._database.write() as session:
-            # A token of its own for every claim, so that no two attempts of one worker are ever confused.
-            worker = f"{self.name}:{new_id('wrk')}"
-            lease = lifecycle.claim(session, job_id, worker, self._settings.lease_seconds)
-            job = repository.get(session, job_id)
+        # A token of its own for every claim, so that no two attempts of one worker are ever confused.
+        worker = f"{self.name}:{new_id('wrk')}"
+        try:
+            with self._database.write() as session:
+                lease = lifecycle.claim(session, job_id, worker, self._settings.lease_seconds)
+                job = repository.get(session, job_id)
+        except AWAY as error:
+            log.warning("job %s could not be claimed now: %s", job_id, type(error).__name__)
+            return
         if lease is None or job is None:
             return
         log.info("job %s: attempt %d starts", job_id, lease.attempt)
@@ -94,26 +99,53 @@ class Attempt:
         self._stopping = stopping
         self._ending: Ending | None = None
         self._begun: float | None = None  # what a process takes to start is not the job's time
-        self._renew_at = self._look_at = time.monotonic()
+        self._renew_at = self._look_at = self._answered_at = time.monotonic()
+        self._away = 0.0
 
     @property
     def elapsed(self) -> float:
-        """Seconds worked on the job, earlier attempts included."""
-        return self._elapsed_before + (time.monotonic() - self._begun if self._begun is not None else 0.0)
+        """Seconds worked on the job, earlier attempts included and those without a database left out."""
+        worked = time.monotonic() - self._begun - self._away if self._begun is not None else 0.0
+        return self._elapsed_before + max(worked, 0.0)
 
     def run(self) -> None:
         """Start the child and return when it is gone and the job's state says what became of it."""
         job_id = self._lease.job_id
-        self._storage.job_folder(job_id).mkdir(mode=0o700, parents=True, exist_ok=True)
-        order = Order(self._lease, self._settings, self._elapsed_before)
         writer = self._lease.worker.rpartition("_")[2]
-        with self._storage.log_carried(job_id, writer), ChildProcess(order, self._storage.log_path(job_id)) as child:
+        with self._storage.log_carried(job_id, writer):
+            self._attend(job_id)
+
+    def _attend(self, job_id: str) -> None:
+        try:
+            started = self._start(job_id)
+        except OSError as error:
+            full, reason = is_full(error), error.strerror or str(error)
+            insist(lambda: self._not_started(full, reason), is_over=self._stopping.is_set)
+            return
+        with started as child:
             try:
-                self._conclude(self._watch(child))
+                code = self._watch(child)
+                insist(lambda: self._conclude(code), is_over=self._stopping.is_set)
             except LeaseLost:
                 if not self._is_finished(wait=child):
                     log.warning("job %s is no longer ours; its child is ended", self._lease.job_id)
-        self._tidy(job_id)
+        self._patiently(lambda: self._tidy(job_id))
+
+    def _start(self, job_id: str) -> ChildProcess:
+        """The child; OSError when the machine has no room or no process for it."""
+        self._storage.job_folder(job_id).mkdir(mode=0o700, parents=True, exist_ok=True)
+        order = Order(self._lease, self._settings, self._elapsed_before)
+        return ChildProcess(order, self._storage.log_path(job_id))
+
+    def _not_started(self, is_full: bool, reason: str) -> None:
+        log.error("job %s: its process could not be started: %s", self._lease.job_id, reason)
+        with self._database.write() as session:
+            job = repository.get(session, self._lease.job_id, lock=True)
+            if is_full:
+                error = problem("storage-full", NO_ROOM)
+                lifecycle.finish(session, self._lease, "failed", error=error)
+            elif job is not None:
+                lifecycle.lose(session, job, f"The job's process could not be started: {reason}.")
 
     def _watch(self, child: ChildProcess) -> int:
         while (code := child.wait(TICK_SECONDS)) is None:
@@ -145,6 +177,8 @@ class Attempt:
             step()
         except SQLAlchemyError as error:
             log.warning("job %s: the database did not answer (%s)", self._lease.job_id, type(error).__name__)
+            self._away += time.monotonic() - self._answered_at
+        self._answered_at = time.monotonic()
 
     def _enforce(self, child: ChildProcess, now: float) -> None:
         if self._stopping.is_set():
@@ -198,12 +232,15 @@ class Attempt:
 
     def _is_finished(self, wait: ChildProcess) -> bool:
         """Whether the lease is gone because the child itself has just ended the job; it may then leave in peace."""
-        with self._database.read() as session:
-            job = repository.get(session, self._lease.job_id)
+        job = insist(self._row, is_over=self._stopping.is_set)
         mine = job is not None and job.worker == self._lease.worker and job.state in FINISHED
         if mine:
             wait.wait(self._settings.term_seconds)
         return mine
+
+    def _row(self) -> JobRow | None:
+        with self._database.read() as session:
+            return repository.get(session, self._lease.job_id)
 
     def _tidy(self, job_id: str) -> None:
         """A job that has ended resumes from nothing."""

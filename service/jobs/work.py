@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from models.core import Instance, Problem
 from models.registry import problem as find_problem
+from service.db.patience import insist
 from service.db.rows import InstanceRow, JobRow, ScenarioSetRow
 from service.db.session import Database
 from service.decisions import replaying
@@ -23,11 +25,12 @@ from service.jobs.helpers import Helpers
 from service.jobs.reporting import Reporter
 from service.jobs.repository import Lease
 from service.jobs.resuming import Checkpoints
+from service.jobs.states import State
 from service.policies import repository as policies
 from service.scenario_sets import repository as stored_scenarios
 from service.scenario_sets import service as scenario_sets
 from service.settings import Settings
-from service.storage import Storage
+from service.storage import NO_ROOM, Storage, is_full
 from solvers.artifact import ArtifactError, PolicyArtifact
 from solvers.core import Callbacks, TrainRequest
 from solvers.registry import solver as find_solver
@@ -100,8 +103,7 @@ def work(task: Task) -> None:
     job's failure.
     """
     torch.set_num_threads(task.settings.job_threads)
-    with task.database.write() as session:
-        lifecycle.enter(session, task.lease, "running", after="starting")
+    _enter(task, "running", after="starting")
     problem = find_problem(task.instance.problem)
     instance = problem.parse(task.instance.body)
     outcome = _WORK[task.job.kind](task, problem, instance)
@@ -114,8 +116,15 @@ def work(task: Task) -> None:
 
 def enter_finalizing(task: Task) -> None:
     """The solver's own work is done; what follows judges and keeps it."""
-    with task.database.write() as session:
-        lifecycle.enter(session, task.lease, "finalizing", after="running")
+    _enter(task, "finalizing", after="running")
+
+
+def _enter(task: Task, state: State, after: State) -> None:
+    def write() -> None:
+        with task.database.write() as session:
+            lifecycle.enter(session, task.lease, state, after)
+
+    insist(write)
 
 
 def _train(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcome:
@@ -253,6 +262,17 @@ def device(settings: Settings) -> str:
     return settings.device
 
 
+def _keep_checkpoint(checkpoints: Checkpoints, state: Mapping[str, Any], is_last: bool, reporter: Reporter) -> None:
+    """Without room for a checkpoint the training goes on; a later one may find room."""
+    try:
+        size = checkpoints.save(state, is_last)
+    except (OSError, SafetensorError) as error:
+        log.warning("no checkpoint: %s", error)
+        reporter.line("A checkpoint could not be written: " + (NO_ROOM if is_full(error) else type(error).__name__))
+    else:
+        reporter.checkpoint(state.get("iteration"), size)
+
+
 def _warm_start(task: Task) -> Mapping[str, Any]:
     """The weights of the policy to start from; whether they fit, the training finds out."""
     with task.database.read() as session:
@@ -276,8 +296,7 @@ def _callbacks(task: Task, checkpoints: Checkpoints | None) -> Callbacks:
 
     def on_checkpoint(state: Mapping[str, Any]) -> None:
         if checkpoints is not None and (checkpoints.is_due or control.told):
-            size = checkpoints.save(state, is_last=control.released and control.told)
-            reporter.checkpoint(state.get("iteration"), size)
+            _keep_checkpoint(checkpoints, state, control.released and control.told, reporter)
         if control.released and control.told:
             raise Released
 
