@@ -17,11 +17,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import make_url
@@ -97,14 +98,15 @@ class Postgres:
         self._admin = make_url(admin_url).set(drivername="postgresql+psycopg")
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """The SQLAlchemy URL of a fresh database, dropped afterwards."""
+    def database(self, keep: bool = False) -> Iterator[str]:
+        """The SQLAlchemy URL of a fresh database, dropped afterwards unless it is to be kept."""
         name = f"herenow_test_{secrets.token_hex(6)}"
         self._run(f'CREATE DATABASE "{name}"')
         try:
             yield self._admin.set(database=name).render_as_string(hide_password=False)
         finally:
-            self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            if not keep:
+                self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def _run(self, statement: str) -> None:
         url = self._admin
@@ -125,10 +127,12 @@ def postgres_server() -> Iterator[Postgres]:
         return
     folder = Path(tempfile.mkdtemp(prefix="hn-pg-"))
     try:
-        user = _server_user()
-        binaries = _binaries(folder, user)
-        with _running(binaries, folder, user):
-            yield Postgres(f"postgresql://postgres@/postgres?host={folder / 'socket'}")
+        server = PostgresServer(folder)
+        server.start(synchronous_commit="off")
+        try:
+            yield Postgres(server.url)
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -180,46 +184,70 @@ def _as(user: pwd.struct_passwd | None) -> dict[str, Any]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "cwd": "/"}
 
 
-@contextmanager
-def _running(binaries: Path, folder: Path, user: pwd.struct_passwd | None) -> Iterator[None]:
-    data = str(folder / "data")
-    initialise = [
-        str(binaries / "initdb"),
-        "-D",
-        data,
-        "-A",
-        "trust",
-        "-U",
-        "postgres",
-        "-E",
-        "UTF8",
-        "--no-locale",
-        "-N",
-    ]
-    made = subprocess.run([*initialise, "--no-sync"], capture_output=True, text=True, **_as(user))
-    if made.returncode != 0:
-        raise NoServer(f"initdb failed: {made.stderr.strip()[-300:]}")
-    settings = {"listen_addresses": "", "unix_socket_directories": str(folder / "socket"), "fsync": "off"}
-    settings |= {"synchronous_commit": "off", "full_page_writes": "off", "max_connections": "100"}
-    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    with (folder / "postgres.log").open("wb") as log:
-        server = subprocess.Popen(
-            [str(binaries / "postgres"), "-D", data, *options],
-            stdout=log,
-            stderr=log,
-            preexec_fn=_die_with_parent,
-            **_as(user),
-        )
-    try:
-        _await(server, folder)
-        yield
-    finally:
-        server.send_signal(signal.SIGINT)  # fast shutdown: connections are closed
+class PostgresServer:
+    """A PostgreSQL of our own on a private socket below `folder`, that may be killed and started again.
+
+    Durable against a kill (every commit is written to the kernel), not against a power cut.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._user = _server_user()
+        self._programs = _binaries(folder, self._user)
+        self._process: subprocess.Popen[bytes] | None = None
+        options = ["-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale", "-N", "--no-sync"]
+        command = [str(self._programs / "initdb"), "-D", str(folder / "data"), *options]
+        made = subprocess.run(command, capture_output=True, text=True, **_as(self._user))
+        if made.returncode != 0:
+            raise NoServer(f"initdb failed: {made.stderr.strip()[-300:]}")
+
+    @property
+    def url(self) -> str:
+        """The administrator's URL."""
+        return f"postgresql://postgres@/postgres?host={self._folder / 'socket'}"
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, **more: str) -> None:
+        """Start it and wait until it answers; further settings may be given."""
+        settings = {"listen_addresses": "", "unix_socket_directories": str(self._folder / "socket"), "fsync": "off"}
+        settings |= {"full_page_writes": "off", "max_connections": "100", **more}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        with (self._folder / "postgres.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(self._programs / "postgres"), "-D", str(self._folder / "data"), *options],
+                stdout=log,
+                stderr=log,
+                preexec_fn=_die_with_parent,
+                start_new_session=True,
+                **_as(self._user),
+            )
+        _await(self._process, self._folder)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server and all of its processes."""
+        assert self._process is not None
+        for process in [*psutil.Process(self._process.pid).children(recursive=True), self._process]:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        assert self._process is not None
+        self.signal(signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Fast shutdown: connections are closed."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
         try:
-            server.wait(10)
+            self._process.wait(10)
         except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+            self.kill()
 
 
 def _die_with_parent() -> None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,12 +33,12 @@ Found = TypeVar("Found")
 class Worker:
     """A worker process; its output goes to a file."""
 
-    def __init__(self, settings: Settings, log: Path) -> None:
+    def __init__(self, settings: Settings, log: Path, more: Mapping[str, str] | None = None) -> None:
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "service.worker"],
-                env=environment(settings),
+                env=environment(settings) | dict(more or {}),
                 cwd=ROOT,
                 stdout=output,
                 stderr=output,
@@ -95,6 +95,10 @@ class Desk:
             if rung:
                 ring_after_commit(session, self.database, self._bell, job.id)
         return job.id
+
+    def ring(self, job_id: str) -> bool:
+        """Ring a job's bell once more."""
+        return self._bell.ring(job_id)
 
     def cancel(self, job_id: str) -> None:
         """Ask a job to stop."""
