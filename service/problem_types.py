@@ -97,6 +97,7 @@ _ALL = (
     Kind("quarantined", 500, "Quarantined", "The job has lost its worker repeatedly and is not tried again."),
     Kind("time-limit", 500, "Time limit", "The job did not end within its time limit and gave no result."),
     Kind("memory-limit", 500, "Memory limit", "The job needed more memory than it may use."),
+    Kind("gpu-unavailable", 500, "No GPU to compute on", "The worker gave the job a GPU that torch cannot use there."),
     Kind("diverged", 500, "Training diverged", "Costs or gradients became non-finite; try a smaller learning rate."),
     Kind("inner-solve-failed", 500, "Program not solved", "A program inside the algorithm could not be solved."),
     Kind("policy-does-not-fit", 409, "Policy does not fit", "A stored policy's weights have other shapes than needed."),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -69,10 +69,20 @@ class Settings(BaseSettings):
     helper_host: str = Field(
         default="127.0.0.1", description="Address at which other workers reach a training here that they help."
     )
-    concurrency: int = Field(default=1, ge=1, le=256, description="Jobs one worker runs at a time.")
+    queues: list[Literal["cpu", "gpu"]] = Field(
+        default=[], description="Queues a worker serves. Empty: cpu, and gpu where it finds GPUs."
+    )
+    gpus: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/-]{1,100}$")]] = Field(
+        default=[],
+        description="GPUs a worker gives to jobs, one each, by their ids for CUDA_VISIBLE_DEVICES. Empty: those found.",
+    )
+    concurrency: int = Field(default=1, ge=1, le=256, description="Jobs one worker runs on the CPU at a time.")
     job_threads: int = Field(default=1, ge=1, le=1024, description="CPU threads of a job's child process.")
     job_memory_mb: int = Field(default=8192, ge=64, description="Resident memory at which a job is ended [MiB].")
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where training computes.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto",
+        description="Whether a worker uses GPUs: auto where it finds some, cpu never, cuda by all means.",
+    )
     default_time_limit: float = Field(default=1800.0, gt=0, description="A job's time limit when it names none.")
     max_time_limit: float = Field(default=4 * 3600.0, gt=0, description="Largest time limit a job may ask for.")
     max_queued_jobs: int = Field(default=1000, ge=1, description="Unfinished jobs beyond which submission answers 429.")

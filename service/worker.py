@@ -16,36 +16,53 @@ from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 
 from service.db.migrate import require_head
+from service.db.patience import AWAY
 from service.db.session import Database
+from service.jobs import repository
 from service.jobs.bell import TASK, make_bell, make_celery
 from service.jobs.helpers import HELP_TASK, Helping
+from service.jobs.places import Places, Room, queue_name
 from service.jobs.reconciler import Reconciler
 from service.jobs.runner import Runner
+from service.jobs.states import QUEUED
 from service.settings import Settings
 from service.storage import Storage
 from service.workers.service import Presence
 
 log = logging.getLogger(__name__)
 
+PLACE_SECONDS = 2.0  # a bell heard waits so long for a place, where jobs of the other queue have taken all of its own
+
 
 def run_worker(settings: Settings) -> int:
     """Work until SIGTERM or SIGINT, then give running jobs back to the queue; returns the exit code.
 
-    Must be called on the main thread. SchemaMismatch if the database is not at this release's revision.
+    Must be called on the main thread. SchemaMismatch if the database is not at this release's revision, NoGpu if it is
+    to use GPUs and has none.
     """
+    room = Room.of(settings)
     database = Database(settings.database)
     require_head(database)
     storage = Storage.of(settings)
     storage.prepare()
     app = make_celery(settings)
     runner = Runner(settings, database, storage)
-    helping = Helping(storage)
-    reconciler = Reconciler(settings, database, make_bell(settings))
+    places = Places(room)
+    helping = Helping(storage, places)
+    bell = make_bell(settings)
+    reconciler = Reconciler(settings, database, bell)
     presence = Presence(settings, database, runner.name)
 
     @app.task(name=TASK, ignore_result=True)
     def hear(job_id: str) -> None:
-        runner.run(job_id)
+        device = _device_of(database, job_id)
+        if device is None:
+            return
+        with places.taken(device, PLACE_SECONDS) as place:
+            if place is not None:
+                runner.run(job_id, place.gpu)
+            else:
+                bell.ring(job_id, device)  # behind the others: a worker with a place may hear it sooner
 
     @app.task(name=HELP_TASK, ignore_result=True)
     def hear_call(job_id: str) -> None:
@@ -62,7 +79,7 @@ def run_worker(settings: Settings) -> int:
     signals.worker_shutting_down.connect(stop, weak=False)
     reconciler.start()
     try:
-        return _listen(app, settings)
+        return _listen(app, settings, room)
     finally:
         signals.worker_ready.disconnect(ready)
         signals.worker_shutting_down.disconnect(stop)
@@ -72,21 +89,32 @@ def run_worker(settings: Settings) -> int:
         database.close()
 
 
-def _listen(app: Celery, settings: Settings) -> int:
+def _device_of(database: Database, job_id: str) -> str | None:
+    """What a job that waits asks for; None if it is taken already, or if the database does not answer now."""
+    try:
+        with database.read() as session:
+            job = repository.get(session, job_id)
+    except AWAY as error:
+        log.warning("job %s could not be looked at now: %s", job_id, type(error).__name__)
+        return None
+    return job.device if job is not None and job.state == QUEUED else None
+
+
+def _listen(app: Celery, settings: Settings, room: Room) -> int:
     # Celery warns superusers of unpickling what a message holds; this application accepts JSON alone.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
         pool="threads",
-        concurrency=settings.concurrency,
+        concurrency=room.total,
         hostname=f"herenow@{socket.gethostname()}",
         loglevel=settings.log_level.upper(),
-        queues=[settings.queue],
+        queues=[queue_name(settings, queue) for queue in room.queues],
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,
         quiet=True,
     )
-    log.info("waiting for jobs, %d at a time", settings.concurrency)
+    log.info("waiting for jobs at a time: %s", ", ".join(f"{slots} {queue}" for queue, slots in room.slots.items()))
     worker.start()
     return int(worker.exitcode or 0)
 

@@ -92,6 +92,9 @@ def _announce_json(ready: Ready) -> None:
 
 def worker(
     data_dir: DataDirOption = None,
+    queue: Annotated[
+        list[str] | None, typer.Option(help="Queue it serves: cpu or gpu; may be given twice. HERENOW_QUEUES.")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Only see whether database and broker answer.")] = False,
     eof: EofOption = False,
 ) -> None:
@@ -99,7 +102,7 @@ def worker(
     if eof:
         stop_on_eof()
     with reported_errors(False):
-        settings = read_settings(data_dir=data_dir)
+        settings = read_settings(data_dir=data_dir, queues=queue or None)
         if not settings.broker_url:
             raise CommandError("a worker needs a broker: set HERENOW_BROKER_URL, or let `herenow serve` run both", 2)
         if check:
@@ -113,11 +116,12 @@ def _work(settings: Settings) -> None:
     from sqlalchemy.exc import OperationalError
 
     from service.db.migrate import SchemaMismatch
+    from service.jobs.places import NoGpu
     from service.worker import run_worker
 
     try:
         code = run_worker(settings)
-    except SchemaMismatch as error:
+    except (SchemaMismatch, NoGpu) as error:
         raise CommandError(str(error)) from None
     except OperationalError as error:
         raise CommandError(f"the database does not answer: {error.orig}") from None

@@ -250,6 +250,7 @@ class JobRow(Base):
     config: Mapped[dict[str, Any]]
     seed: Mapped[int]
     request: Mapped[dict[str, Any]]
+    device: Mapped[str] = mapped_column(Word, default="auto", server_default="auto")
     time_limit_seconds: Mapped[float]
     policy_name: Mapped[str | None] = mapped_column(Word)
     warm_start: Mapped[str | None] = mapped_column(Id)
@@ -310,6 +311,8 @@ class WorkerRow(Base):
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
     queue: Mapped[str] = mapped_column(String(100))
+    queues: Mapped[list[Any]] = mapped_column(server_default='["cpu"]')
+    gpus: Mapped[list[Any]] = mapped_column(server_default="[]")
     concurrency: Mapped[int]
     device: Mapped[str] = mapped_column(Word)
     version: Mapped[str] = mapped_column(Word)

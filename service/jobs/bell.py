@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from service.db.rows import utcnow
 from service.db.session import Database
 from service.jobs import repository
+from service.jobs.places import queue_name, queue_of
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -28,23 +29,28 @@ AWAY_SECONDS = 5.0
 class Bell(Protocol):
     """Something that wakes a worker for a job."""
 
-    def ring(self, job_id: str) -> bool:
-        """Wake a worker; False if that failed now and somebody must ring again later. Never raises."""
+    def ring(self, job_id: str, device: str = "auto") -> bool:
+        """Wake a worker that serves what the job asks for.
+
+        False if that failed now and somebody must ring again later. Never raises.
+        """
 
 
 class CeleryBell:
     """Rings through the broker. One that does not answer is left alone for a while, so nobody waits for it in turn."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, settings: Settings) -> None:
         self._app = app
+        self._settings = settings
         self._silent_until = 0.0
 
-    def ring(self, job_id: str) -> bool:
+    def ring(self, job_id: str, device: str = "auto") -> bool:
         """Send the message, without waiting long for a broker that is away."""
         if time.monotonic() < self._silent_until:
             return False
         try:
-            self._app.send_task(TASK, kwargs={"job_id": job_id}, ignore_result=True, retry=False)
+            queue = queue_name(self._settings, queue_of(device))
+            self._app.send_task(TASK, kwargs={"job_id": job_id}, queue=queue, ignore_result=True, retry=False)
         except (OperationalError, OSError) as error:
             self._silent_until = time.monotonic() + AWAY_SECONDS
             log.warning("the bell for %s could not be rung now: %s", job_id, error)
@@ -55,7 +61,7 @@ class CeleryBell:
 class NoBell:
     """A process without a broker: the workers' reconcilers find the job in the outbox."""
 
-    def ring(self, job_id: str) -> bool:
+    def ring(self, job_id: str, device: str = "auto") -> bool:
         """Nothing to ring."""
         return False
 
@@ -69,7 +75,7 @@ def make_bell(settings: Settings) -> Bell:
     if not settings.broker_url.startswith(FILES):
         once["socket_timeout"] = 2  # a submission does not wait for a broker that hangs
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, **once}
-    return CeleryBell(app)
+    return CeleryBell(app, settings)
 
 
 def make_celery(settings: Settings) -> Celery:
@@ -108,9 +114,11 @@ def _transport(url: str) -> tuple[str, dict[str, Any]]:
 
 def ring_after_commit(session: Session, database: Database, bell: Bell, job_id: str) -> None:
     """Ring once the transaction that queued the job is committed; if it rolls back, nothing is rung."""
+    job = repository.get(session, job_id)
+    device = job.device if job is not None else "auto"
 
     def ring(committed: Session) -> None:
-        if bell.ring(job_id):
+        if bell.ring(job_id, device):
             _note(database, job_id)
 
     event.listen(session, "after_commit", ring, once=True)

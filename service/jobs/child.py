@@ -111,6 +111,7 @@ def error_document(error: BaseException) -> Mapping[str, Any]:
     """The problem document of a failure. Its traceback goes to the job's log and never here."""
     from models.core import InvalidInput
     from service.decisions.replaying import OutcomeChanged
+    from service.jobs.work import GpuUnavailable
     from solvers.artifact import ArtifactError
     from solvers.core import Diverged, InnerSolveError, WeightsDoNotFit
 
@@ -124,6 +125,8 @@ def error_document(error: BaseException) -> Mapping[str, Any]:
         return problem("inner-solve-failed", str(error))
     if isinstance(error, ArtifactError):
         return problem("artifact-unavailable", str(error))
+    if isinstance(error, GpuUnavailable):
+        return problem("gpu-unavailable", str(error))
     if isinstance(error, WeightsDoNotFit):
         return problem("policy-does-not-fit", str(error))
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, of a GPU

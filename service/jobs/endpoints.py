@@ -30,10 +30,11 @@ from service.ids import ID_PATTERN
 from service.jobs import repository, service, streaming
 from service.jobs.bell import Bell, ring_after_commit
 from service.jobs.schemas import JobRequest, JobView, ResultView
-from service.jobs.states import Kind, State
+from service.jobs.states import QUEUED, Kind, State
 from service.keys.callers import Caller
 from service.negotiation import choose
 from service.requests import StrictRoute
+from service.workers.service import slots_alive
 
 MAX_LOG_BYTES = 2**20
 MAX_SEQ = 2**31 - 1
@@ -75,6 +76,7 @@ def submit_job(
 def list_jobs(
     session: Reading,
     page: ThePage,
+    settings: TheSettings,
     caller: MayRead,
     state: Annotated[list[State], Query(description="Only jobs in one of these states.")] = [],  # noqa: B006
     kind: Annotated[list[Kind], Query(description="Only jobs of one of these kinds.")] = [],  # noqa: B006
@@ -82,13 +84,15 @@ def list_jobs(
 ) -> dict[str, Any]:
     """The jobs, newest first."""
     rows, cursor = newest_first(session, repository.listing(state, kind, instance_id), JobRow, page)
-    return {"items": [JobView.of(row) for row in rows], "next_cursor": cursor}
+    served = slots_alive(session, settings.lease_seconds)
+    return {"items": [JobView.of(row, served) for row in rows], "next_cursor": cursor}
 
 
 @router.get("/{job_id}", response_model=JobView)
-def get_job(job_id: JobId, session: Reading, caller: MayRead) -> JobView:
+def get_job(job_id: JobId, session: Reading, settings: TheSettings, caller: MayRead) -> JobView:
     """One job as it stands."""
-    return JobView.of(service.require(session, job_id))
+    job = service.require(session, job_id)
+    return JobView.of(job, slots_alive(session, settings.lease_seconds) if job.state == QUEUED else None)
 
 
 @router.delete("/{job_id}", status_code=204)

@@ -29,6 +29,7 @@ from typing import Self
 from kombu.exceptions import OperationalError
 
 from service.jobs.bell import make_celery
+from service.jobs.places import Place, Places, Queue, queue_name
 from service.settings import Settings
 from service.storage import Storage
 
@@ -44,6 +45,7 @@ class Helpers:
 
     def __init__(self, settings: Settings, storage: Storage, job_id: str) -> None:
         self._settings, self._storage, self._job_id = settings, storage, job_id
+        self._queue: Queue = "gpu" if settings.device == "cuda" else "cpu"  # this process has a GPU, or has none
         self._came: list[Connection] = []
 
     def invite(self, count: int) -> Sequence[Connection]:
@@ -73,7 +75,7 @@ class Helpers:
             connection.close()
 
     def _leave_address(self, address: object, key: bytes) -> None:
-        note = json.dumps({"address": address, "key": key.hex()})
+        note = json.dumps({"address": address, "key": key.hex(), "queue": self._queue})
         self._storage.leave_note(self._job_id, FILE, note.encode())
 
     def _accept(self, listener: Listener, count: int) -> None:
@@ -87,10 +89,11 @@ class Helpers:
                 log.warning("someone who would help was turned away: %s", type(error).__name__)
 
     def _call(self, count: int) -> bool:
-        app = make_celery(self._settings)
+        app, queue = make_celery(self._settings), queue_name(self._settings, self._queue)
+        message = {"job_id": self._job_id}
         try:
             for _ in range(count):
-                app.send_task(HELP_TASK, kwargs={"job_id": self._job_id}, expires=CALL_SECONDS, retry=False)
+                app.send_task(HELP_TASK, kwargs=message, queue=queue, expires=CALL_SECONDS, retry=False)
         except (OperationalError, OSError) as error:
             log.warning("helpers could not be called: %s", error)
             return False
@@ -102,21 +105,32 @@ class Helpers:
 class Helping:
     """A worker's half: a child process for every training that is helped."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, places: Places) -> None:
         self._storage = storage
+        self._places = places
         self._children: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
 
     def lend_a_hand(self, job_id: str) -> None:
-        """Serve a training until it ends; nothing if it no longer calls. Returns when that is over."""
+        """Serve a training until it ends; nothing if it no longer calls. Returns when that is over.
+
+        A helper takes a place of the queue the training is from: one on a GPU has a GPU of its own here too.
+        """
         try:
             note = self._storage.read_note(job_id, FILE)
+            queue = json.loads(note or b"{}").get("queue", "cpu")
         except (ValueError, OSError):
             return
         if self._stopped or note is None:
             return
+        with self._places.taken(queue) as place:
+            if place is not None:
+                self._serve(note, place)
+
+    def _serve(self, note: bytes, place: Place) -> None:
         command = [sys.executable, "-m", "service.jobs.helpers", str(os.getpid())]
-        child = subprocess.Popen(command, stdin=subprocess.PIPE)
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": place.gpu or ""}
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
         self._children.add(child)
         try:
             child.communicate(note)  # by its standard input: a key never goes on a command line

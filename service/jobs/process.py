@@ -40,10 +40,11 @@ class Order:
     settings: Settings
     elapsed: float
     parent: int = 0
+    gpu: str | None = None  # id of the GPU that is this job's alone
 
     def line(self) -> bytes:
         """The order as one line. It may hold the database's password, so it never goes on a command line."""
-        settings = self.settings.model_dump(mode="json")
+        settings = self.settings.model_dump(mode="json") | {"device": "cpu" if self.gpu is None else "cuda"}
         lease = {"job_id": self.lease.job_id, "worker": self.lease.worker, "attempt": self.lease.attempt}
         order = {"lease": lease, "settings": settings, "elapsed": self.elapsed, "parent": os.getpid()}
         return json.dumps(order).encode() + b"\n"
@@ -68,7 +69,7 @@ class ChildProcess:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_environment(order.settings.job_threads),
+                env=_environment(order.settings.job_threads, order.gpu),
                 pass_fds=(child_end,),
                 start_new_session=True,
             )
@@ -143,11 +144,12 @@ class ChildProcess:
             os.killpg(self.pid, number)
 
 
-def _environment(threads: int) -> dict[str, str]:
-    """The worker's environment, its import path, and the child's share of the CPU."""
+def _environment(threads: int, gpu: str | None) -> dict[str, str]:
+    """The worker's environment, its import path, and the child's share of the CPU and of the GPUs."""
     return {
         **os.environ,
         **{name: str(threads) for name in _THREADS},
+        "CUDA_VISIBLE_DEVICES": gpu or "",
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PYTHONUNBUFFERED": "1",
         "PYTHONFAULTHANDLER": "1",

@@ -69,7 +69,7 @@ class Reconciler:
                     "job %s lost its worker %s: %s", job.id, job.worker, "queued again" if requeued else "ended"
                 )
                 done.append(job.id)
-            if requeued and self._bell.ring(job.id):
+            if requeued and self._bell.ring(job.id, job.device):
                 with self._database.write() as session:
                     repository.mark_rung(session, job.id, utcnow())
         return done
@@ -83,7 +83,8 @@ class Reconciler:
         for bell in due:
             with self._database.write() as session:
                 mine = repository.take_bell(session, bell, now)
-            if mine and self._bell.ring(bell.job_id):
+                job = repository.get(session, bell.job_id)
+            if mine and job is not None and self._bell.ring(bell.job_id, job.device):
                 rung.append(bell.job_id)
         return rung
 

@@ -45,8 +45,8 @@ class Runner:
         self._storage = storage
         self._stopping = threading.Event()
 
-    def run(self, job_id: str) -> None:
-        """Claim the job and see it through; returns at once if there is nothing to claim."""
+    def run(self, job_id: str, gpu: str | None = None) -> None:
+        """Claim the job and see it through, on the GPU of that id or on the CPU; returns at once if it is taken."""
         if self._stopping.is_set():
             return
         # A token of its own for every claim, so that no two attempts of one worker are ever confused.
@@ -61,7 +61,7 @@ class Runner:
         if lease is None or job is None:
             return
         log.info("job %s: attempt %d starts", job_id, lease.attempt)
-        attempt = Attempt(self._settings, self._database, self._storage, lease, job, self._stopping)
+        attempt = Attempt(self._settings, self._database, self._storage, lease, job, self._stopping, gpu)
         attempt.run()
 
     def stop(self) -> None:
@@ -89,6 +89,7 @@ class Attempt:
         lease: Lease,
         job: JobRow,
         stopping: threading.Event,
+        gpu: str | None = None,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -97,6 +98,7 @@ class Attempt:
         self._time_limit = job.time_limit_seconds
         self._elapsed_before = job.elapsed_seconds
         self._stopping = stopping
+        self._gpu = gpu
         self._ending: Ending | None = None
         self._begun: float | None = None  # what a process takes to start is not the job's time
         self._renew_at = self._look_at = self._answered_at = time.monotonic()
@@ -134,7 +136,7 @@ class Attempt:
     def _start(self, job_id: str) -> ChildProcess:
         """The child; OSError when the machine has no room or no process for it."""
         self._storage.job_folder(job_id).mkdir(mode=0o700, parents=True, exist_ok=True)
-        order = Order(self._lease, self._settings, self._elapsed_before)
+        order = Order(self._lease, self._settings, self._elapsed_before, gpu=self._gpu)
         return ChildProcess(order, self._storage.log_path(job_id))
 
     def _not_started(self, is_full: bool, reason: str) -> None:

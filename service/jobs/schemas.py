@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from service.db.rows import JobEventRow, JobRow
 from service.ids import ID_PATTERN, NAME_PATTERN, REF_PATTERN
-from service.jobs.states import EventType, Kind, State
+from service.jobs.places import Device, Queue, queue_of
+from service.jobs.states import QUEUED, EventType, Kind, State
 
 MAX_SEED = 2**31 - 1
 MAX_SCENARIOS = 65_536
@@ -69,6 +71,11 @@ class TrainJob(_Work):
     """Train a policy for an instance."""
 
     kind: Literal["train"]
+    device: Device = Field(
+        default="auto",
+        description="gpu: a worker of the queue `gpu` gives it a GPU of its own. auto: a GPU where the worker that "
+        "takes it from the queue `cpu` has a free one.",
+    )
     solver: str = Field(pattern=NAME_PATTERN, description="A training algorithm of `GET /v1/solvers`.")
     config: dict[str, Any] = Field(default={}, description="The solver's configuration; its schema has the defaults.")
     policy_name: str | None = Field(
@@ -117,6 +124,11 @@ class JobView(BaseModel):
     solver: str | None = Field(description="Null for evaluations.")
     config: dict[str, Any] = Field(description="The configuration in full, defaults included.")
     seed: int
+    device: Device = Field(description="What it computes on: auto is up to the worker.")
+    waiting_for: str | None = Field(
+        default=None,
+        description="Why a queued job is not taken though its turn may have come; null if workers serve it.",
+    )
     time_limit: str = Field(description="Wall clock allowed (ISO-8601 duration).")
     policy_name: str | None
     warm_start: str | None
@@ -136,10 +148,13 @@ class JobView(BaseModel):
     evaluation_id: str | None
 
     @classmethod
-    def of(cls, row: JobRow) -> JobView:
-        """The view of a row."""
-        shown = {name: getattr(row, name) for name in cls.model_fields if name != "time_limit"}
-        return cls(time_limit=duration_of(row.time_limit_seconds), **shown)
+    def of(cls, row: JobRow, served: Collection[Queue] | None = None) -> JobView:
+        """The view of a row; `served` are the queues that workers serve now, where that was looked up."""
+        shown = {name: getattr(row, name) for name in cls.model_fields if name not in ("time_limit", "waiting_for")}
+        waits = None
+        if served is not None and row.state == QUEUED and (queue := queue_of(row.device)) not in served:
+            waits = f"No live worker serves the queue {queue}."
+        return cls(time_limit=duration_of(row.time_limit_seconds), waiting_for=waits, **shown)
 
 
 class EventView(BaseModel):

@@ -53,8 +53,12 @@ def submit(
 
 
 def enqueue(session: Session, settings: Settings, **columns: Any) -> JobRow:
-    """Queue a job that has been checked, with its bell; ApiError 429 when the queue is full."""
+    """Queue a job that has been checked, with its bell; ApiError 429 when the queue is full.
+
+    Only trainings compute on a GPU: what names no `device` needs none.
+    """
     _check_room(session, settings)
+    columns.setdefault("device", "cpu")
     job = JobRow(id=new_id("job"), state=QUEUED, max_attempts=settings.max_attempts, **columns)
     repository.add(session, job)
     repository.add_instances(session, job)
@@ -105,6 +109,7 @@ def _algorithm(
         raise invalid(broken, "/config")
     details: dict[str, Any] = {"solver": solver.name, "config": config.model_dump(mode="json")}
     if isinstance(asked, TrainJob):
+        details["device"] = asked.device
         details["policy_name"] = asked.policy_name or default_policy_name(row.name, solver.name)
         details["warm_start"] = _warm_start(session, asked.warm_start, problem, solver)
         if asked.also_instance_ids:
@@ -243,7 +248,17 @@ def retry(session: Session, settings: Settings, job_id: str, key_id: str | None)
         raise ApiError("job-finished", "The job succeeded; submit a new one to train again.")
     for instance_id in (old.instance_id, *old.also_instance_ids):
         _instance(session, instance_id)
-    copied = ("kind", "instance_id", "solver", "config", "seed", "request", "time_limit_seconds", "policy_name")
+    copied = (
+        "kind",
+        "instance_id",
+        "solver",
+        "config",
+        "seed",
+        "request",
+        "device",
+        "time_limit_seconds",
+        "policy_name",
+    )
     again = {name: getattr(old, name) for name in (*copied, "warm_start")}
     return enqueue(session, settings, retry_of=old.id, key_id=key_id, **again)
 

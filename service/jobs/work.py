@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -40,6 +41,10 @@ log = logging.getLogger(__name__)
 
 class Released(BaseException):
     """The worker asked for the job back; raised through the solver once its state is safe on disk."""
+
+
+class GpuUnavailable(RuntimeError):
+    """The job was given a GPU and torch cannot use it."""
 
 
 class Control:
@@ -256,10 +261,14 @@ _WORK: Mapping[str, Callable[[Task, Problem, Instance], outcomes.Outcome]] = {
 
 
 def device(settings: Settings) -> str:
-    """Where to compute: as configured, or a GPU if there is one."""
-    if settings.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return settings.device
+    """Where to compute: on the GPU the worker gave this process, which then is the only one it sees, or on the CPU."""
+    if settings.device != "cuda":
+        return "cpu"
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    log.info("computes on GPU %s", visible)
+    if not torch.cuda.is_available():
+        raise GpuUnavailable(f"The worker gave the job GPU {visible}, and torch sees none there.")
+    return "cuda"
 
 
 def _keep_checkpoint(checkpoints: Checkpoints, state: Mapping[str, Any], is_last: bool, reporter: Reporter) -> None:

@@ -66,9 +66,9 @@ def limits(settings: TheSettings, caller: MayRead) -> Limits:
 
 
 @status.get("/v1/queue", response_model=Queue)
-def queue(session: Reading, caller: MayRead) -> Queue:
-    """How many jobs wait and run."""
-    return service.queue(session)
+def queue(session: Reading, settings: TheSettings, caller: MayRead) -> Queue:
+    """How many jobs wait and run, on each of the two queues."""
+    return service.queue(session, settings.lease_seconds)
 
 
 @status.get("/v1/storage", response_model=StorageUsed)

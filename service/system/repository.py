@@ -29,6 +29,13 @@ def oldest_queued(session: Session) -> datetime | None:
     return session.scalar(select(func.min(JobRow.created_at)).where(JobRow.state == QUEUED))
 
 
+def queued_by_device(session: Session) -> list[tuple[str, int, datetime]]:
+    """What waiting jobs ask for: device, number of jobs, when the oldest was submitted."""
+    columns = select(JobRow.device, func.count(), func.min(JobRow.created_at))
+    rows = session.execute(columns.where(JobRow.state == QUEUED).group_by(JobRow.device))
+    return [(device, number, oldest) for device, number, oldest in rows]
+
+
 def is_finished(state: str) -> bool:
     """Whether a job in that state has ended."""
     return state in FINISHED

@@ -46,6 +46,14 @@ class Limits(BaseModel):
     max_queued_jobs: int = Field(description="Unfinished jobs beyond which submission answers 429.")
 
 
+class QueueOf(BaseModel):
+    """One of the two queues: jobs that need no GPU, and jobs that ask for one."""
+
+    queued: int = Field(description="Jobs waiting on it.")
+    oldest_queued_at: datetime | None = Field(description="When the job that has waited longest was submitted.")
+    slots: int = Field(description="Jobs that the live workers which serve it run at a time; 0: its jobs wait for one.")
+
+
 class Queue(BaseModel):
     """How busy the workers are."""
 
@@ -53,6 +61,7 @@ class Queue(BaseModel):
     active: int = Field(description="Jobs a worker has taken and not finished.")
     oldest_queued_at: datetime | None = Field(description="When the job that has waited longest was submitted.")
     jobs: dict[str, int] = Field(description="Number of jobs by state.")
+    queues: dict[Literal["cpu", "gpu"], QueueOf] = Field(description="The same by queue.")
 
 
 class StorageUsed(BaseModel):

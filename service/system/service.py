@@ -11,10 +11,13 @@ from sqlalchemy.orm import Session
 
 from service.db.session import Database
 from service.errors import ApiError
+from service.jobs.places import QUEUES, queue_of
+from service.jobs.places import Queue as QueueName
 from service.settings import Settings
 from service.storage import Storage
 from service.system import repository
-from service.system.schemas import Queue, StorageUsed
+from service.system.schemas import Queue, QueueOf, StorageUsed
+from service.workers.service import slots_alive
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +61,31 @@ def _broker(url: str) -> str:
     return "ok"
 
 
-def queue(session: Session) -> Queue:
+def queue(session: Session, lease_seconds: float) -> Queue:
     """How many jobs wait and run."""
     counts = repository.count_jobs(session)
     queued = counts.get("queued", 0)
     unfinished = sum(number for state, number in counts.items() if not repository.is_finished(state))
     return Queue(
-        queued=queued, active=unfinished - queued, oldest_queued_at=repository.oldest_queued(session), jobs=counts
+        queued=queued,
+        active=unfinished - queued,
+        oldest_queued_at=repository.oldest_queued(session),
+        jobs=counts,
+        queues=by_queue(session, lease_seconds),
     )
+
+
+def by_queue(session: Session, lease_seconds: float) -> dict[QueueName, QueueOf]:
+    """How each of the two queues stands, and whether workers serve it."""
+    slots, waiting = slots_alive(session, lease_seconds), repository.queued_by_device(session)
+    found: dict[QueueName, QueueOf] = {}
+    for name in QUEUES:
+        rows = [(number, oldest) for device, number, oldest in waiting if queue_of(device) == name]
+        oldest = min((oldest for _, oldest in rows), default=None)
+        found[name] = QueueOf(
+            queued=sum(number for number, _ in rows), oldest_queued_at=oldest, slots=slots.get(name, 0)
+        )
+    return found
 
 
 def storage_used(session: Session, storage: Storage) -> StorageUsed:

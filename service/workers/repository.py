@@ -39,6 +39,11 @@ def everyone() -> Select[Any]:
     return select(WorkerRow)
 
 
+def serving(session: Session, since: datetime) -> list[WorkerRow]:
+    """Workers seen since a moment."""
+    return list(session.scalars(select(WorkerRow).where(WorkerRow.seen_at >= since)))
+
+
 def held_jobs(session: Session) -> list[tuple[str, str]]:
     """Every job that some worker holds: (claim, job id); a claim begins with the worker's name and a colon."""
     rows = session.execute(select(JobRow.worker, JobRow.id).where(JobRow.state.in_(HELD)).order_by(JobRow.id))

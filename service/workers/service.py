@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from service.db.rows import WorkerRow, utcnow
 from service.db.session import Database
 from service.ids import new_id
+from service.jobs.places import Queue, Room
 from service.settings import Settings
 from service.version import VERSION
 from service.workers import repository
@@ -28,6 +29,7 @@ class Presence:
 
     def __init__(self, settings: Settings, database: Database, name: str) -> None:
         self._settings = settings
+        self._room = Room.of(settings)
         self._database = database
         self._id = new_id("wrk")
         self._name = name
@@ -59,6 +61,8 @@ class Presence:
             id=self._id,
             name=self._name,
             queue=self._settings.queue,
+            queues=list(self._room.queues),
+            gpus=list(self._room.gpus),
             concurrency=self._settings.concurrency,
             device=self._settings.device,
             version=VERSION,
@@ -85,11 +89,27 @@ class Presence:
 
 def views(session: Session, rows: Sequence[WorkerRow], lease_seconds: float) -> list[WorkerView]:
     """What is shown of workers."""
-    held, alive_since = repository.held_jobs(session), utcnow() - timedelta(seconds=lease_seconds)
+    held, alive_since = repository.held_jobs(session), _alive_since(lease_seconds)
     found = []
     for row in rows:
         jobs = [job_id for claim, job_id in held if claim.startswith(f"{row.name}:")]
         state = "lost" if row.seen_at < alive_since else "busy" if jobs else "idle"
-        shown = {name: getattr(row, name) for name in WorkerView.model_fields if name not in ("state", "jobs")}
-        found.append(WorkerView(state=state, jobs=jobs, **shown))
+        room = Room(tuple(row.queues), row.concurrency if "cpu" in row.queues else 0, tuple(row.gpus))
+        made = ("state", "jobs", "slots")
+        shown = {name: getattr(row, name) for name in WorkerView.model_fields if name not in made}
+        found.append(WorkerView(state=state, jobs=jobs, slots=room.slots, **shown))
     return found
+
+
+def slots_alive(session: Session, lease_seconds: float) -> dict[Queue, int]:
+    """Jobs that all live workers together run at a time, by the queues they serve."""
+    slots: dict[Queue, int] = {}
+    for row in repository.serving(session, _alive_since(lease_seconds)):
+        for queue in row.queues:
+            slots[queue] = slots.get(queue, 0) + (row.concurrency if queue == "cpu" else len(row.gpus))
+    return slots
+
+
+def _alive_since(lease_seconds: float) -> datetime:
+    """Who was seen since then is alive."""
+    return utcnow() - timedelta(seconds=lease_seconds)

@@ -34,6 +34,7 @@ class LabProgramConfig(Config):
     """How the program ends."""
 
     status: Literal["optimal", "infeasible"] = "optimal"
+    pace: float = Field(0.0, ge=0, description="Seconds it takes.")
 
 
 def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
@@ -89,6 +90,8 @@ def build(problem: Problem, instance: Instance, config: Any, family: str) -> Any
 def solve(problem: Problem, instance: Instance, config: Any, seed: int, callbacks: Callbacks) -> SolveResult:
     """End as the configuration says."""
     callbacks.on_phase("solving", 0.5)
+    print("GPUs seen:", os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
+    time.sleep(config.pace)
     return SolveResult(config.status, {"seed": seed})
 
 

@@ -15,6 +15,8 @@ from service.settings import Settings
 from service.storage import Storage
 from tests.service.api_server import Server, add_policy, example_document, make_settings, running
 
+EMPTY = {"queued": 0, "oldest_queued_at": None, "slots": 0}
+
 
 class TestHealth:
     def test_it_is_alive(self, client: httpx.Client) -> None:
@@ -53,7 +55,13 @@ class TestStatus:
 
     def test_the_queue_counts_jobs(self, settings: Settings) -> None:
         with running(settings) as server, server.client() as client:
-            assert client.get("/v1/queue").json() == {"queued": 0, "active": 0, "oldest_queued_at": None, "jobs": {}}
+            assert client.get("/v1/queue").json() == {
+                "queued": 0,
+                "active": 0,
+                "oldest_queued_at": None,
+                "jobs": {},
+                "queues": {"cpu": EMPTY, "gpu": EMPTY},
+            }
             instance_id = client.post("/v1/instances", json=example_document()).json()["id"]
             body = {"kind": "train", "instance_id": instance_id, "solver": "hdpo"}
             first = client.post("/v1/jobs", json=body).json()
@@ -63,6 +71,10 @@ class TestStatus:
                 "active": 0,
                 "oldest_queued_at": first["created_at"],
                 "jobs": {"queued": 2},
+                "queues": {
+                    "cpu": {"queued": 2, "oldest_queued_at": first["created_at"], "slots": 0},
+                    "gpu": {"queued": 0, "oldest_queued_at": None, "slots": 0},
+                },
             }
             metrics = client.get("/metrics").text
         assert 'herenow_jobs{state="queued"} 2.0' in metrics

@@ -19,6 +19,7 @@ from service.db.rows import PolicyRow
 from service.db.session import Database
 from service.ids import new_id
 from service.jobs.helpers import FILE, Helpers, Helping, serve_noted
+from service.jobs.places import Places, Room
 from service.settings import Settings
 from service.storage import Storage
 from solvers.artifact import PolicyArtifact
@@ -81,8 +82,9 @@ class TestHelpers:
             assert not thread.is_alive(), "who helps leaves when the training does"
 
     def test_a_call_that_is_over_is_not_heeded(self, storage: Storage) -> None:
-        Helping(storage).lend_a_hand(new_id("job"))
-        Helping(storage).lend_a_hand("../elsewhere")
+        helping = Helping(storage, Places(Room(("cpu",), 1, ())))
+        helping.lend_a_hand(new_id("job"))
+        helping.lend_a_hand("../elsewhere")
         serve_noted(json.dumps({"address": ["127.0.0.1", 9], "key": "00"}).encode())
         serve_noted(b"no note")
 

@@ -28,7 +28,7 @@ class RecordingBell:
         self.rung: list[str] = []
         self.works = works
 
-    def ring(self, job_id: str) -> bool:
+    def ring(self, job_id: str, device: str = "auto") -> bool:
         self.rung.append(job_id)
         return self.works
 

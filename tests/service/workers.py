@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -69,7 +70,10 @@ class Worker:
 def environment(settings: Settings) -> dict[str, str]:
     """The environment that gives a process these settings, and the laboratory's solvers."""
     changed = settings.model_dump(mode="json", exclude_defaults=True, include=settings.model_fields_set)
-    own = {f"HERENOW_{name.upper()}": str(value) for name, value in changed.items()}
+    own = {
+        f"HERENOW_{name.upper()}": json.dumps(value) if isinstance(value, list | dict) else str(value)
+        for name, value in changed.items()
+    }
     return {**os.environ, **own, "HERENOW_SOLVERS": PLUGINS, "OMP_NUM_THREADS": "1"}
 
 

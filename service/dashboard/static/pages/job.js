@@ -97,7 +97,7 @@ function Progress({ job }) {
     ${running && job.state !== "queued" && html`<div class="stack">
       <div class="row apart"><span role="status">${doing(job.progress) || "Getting ready"}</span><span class="soft number">${share === null ? "" : percent(share, 0)}${etaOf(progress)}</span></div>
       <div class="progress" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(100 * (share || 0))}><div style=${{ width: `${100 * (share || 0)}%` }}></div></div></div>`}
-    ${job.state === "queued" && html`<p class="soft">It starts when a worker is free. You may close this page.</p>`}
+    ${job.state === "queued" && html`<p class="soft">${job.waiting_for || "It starts when a worker is free."} You may close this page.</p>`}
     <div class="row tally">
       <${Stat} label=${running ? "Working for" : "Took"} value=${duration(elapsed(job, now))} note=${`at most ${limitOf(job.time_limit)}`} />
       ${progress.best_cost !== undefined && html`<${Stat} label=${running ? "Best cost so far" : "Best cost in training"} value=${number(progress.best_cost)} note="a stage, on training's own scenarios" />`}

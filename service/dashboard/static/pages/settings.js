@@ -35,19 +35,24 @@ function Service() {
     <${Sheet} title="Queue"><${Loaded} of=${queue} what="the queue">${(q) => html`<div class="row tally">
       <${Stat} label="Waiting" value=${number(q.queued)} note=${q.oldest_queued_at && `the oldest since ${ago(q.oldest_queued_at)}`} /><${Stat} label="At work" value=${number(q.active)} />
       ${Object.entries(q.jobs).map(([state, count]) => html`<${Stat} label=${words(state)} value=${number(count)} />`)}</div>`}<//>
+      ${queue.data && unserved(queue.data).map((text) => html`<div class="notice warn">${text}</div>`)}
       <a href="#/jobs">All jobs</a><//>
     <${Sheet} title="Workers"><${Loaded} of=${workers} what="the workers">${({ items }) => html`<${Workers} of=${items} />`}<//><//>
     <${Sheet} title="Storage"><${Loaded} of=${storage} what="the storage">${(s) => html`<${Storage} of=${s} />`}<//><//>
     <${Sheet} title="Version"><${Loaded} of=${version} what="the version">${(v) => html`<p>${words(v.name)} ${v.version}, API ${v.api}. <a href="/docs">The API's reference</a></p>`}<//><//>`;
 }
 
+/** Queues whose jobs no live worker takes. */
+const unserved = ({ queues }) => Object.entries(queues).filter(([, one]) => one.queued && !one.slots)
+  .map(([name, one]) => `${one.queued === 1 ? "1 job" : `${number(one.queued)} jobs`} on the queue ${name.toUpperCase()}, which no live worker serves.`);
+
 const WORKER_TONES = { busy: "live", idle: "good", lost: "bad" };
 
 function Workers({ of }) {
   if (!of.length) return html`<${Empty}><p>No worker was seen. Jobs wait until one is started.</p><//>`;
-  return html`<div class="scroll-x"><table><thead><tr><th scope="col">Worker</th><th scope="col">State</th><th scope="col">Queue</th><th scope="col">Works on</th><th scope="col">Jobs at once</th><th scope="col">Device</th><th scope="col">Started</th><th scope="col">Last seen</th></tr></thead>
+  return html`<div class="scroll-x"><table><thead><tr><th scope="col">Worker</th><th scope="col">State</th><th scope="col">Queue</th><th scope="col">Works on</th><th scope="col">Jobs at once</th><th scope="col">GPUs</th><th scope="col">Started</th><th scope="col">Last seen</th></tr></thead>
     <tbody>${of.map((w) => html`<tr key=${w.id}><td>${w.name}</td><td><${Tag} tone=${WORKER_TONES[w.state]}>${words(w.state)}<//></td><td>${w.queue}</td>
-      <td>${w.jobs.length ? w.jobs.map((id) => html`<a class="mono" href=${href(`/jobs/${id}`)}>${id.slice(-8)}</a> `) : "–"}</td><td>${w.concurrency}</td><td>${w.device}</td>
+      <td>${w.jobs.length ? w.jobs.map((id) => html`<a class="mono" href=${href(`/jobs/${id}`)}>${id.slice(-8)}</a> `) : "–"}</td><td>${Object.entries(w.slots).map(([queue, slots]) => `${slots} ${queue.toUpperCase()}`).join(", ")}</td><td>${w.gpus.join(", ") || "–"}</td>
       <td title=${when(w.started_at)}>${ago(w.started_at)}</td><td title=${when(w.seen_at)}>${ago(w.seen_at)}</td></tr>`)}</tbody></table></div>`;
 }
 

@@ -11,7 +11,7 @@ import { Empty, Loaded, Problem, toast } from "../parts/notice.js";
 import { SolverChoice, suggested } from "./train/solvers.js";
 import { Details, asRequest } from "./train/details.js";
 
-const BLANK = { instance: "", solver: "", policyName: "", minutes: "", seed: "", warmStart: "", also: [], config: {}, rulesFirst: true };
+const BLANK = { instance: "", solver: "", policyName: "", minutes: "", seed: "", warmStart: "", device: "", also: [], config: {}, rulesFirst: true };
 const RULES_SECONDS = 60;
 
 export default function Train({ query }) {
@@ -45,7 +45,7 @@ function asked(old, { instance = old.instance, solver = old.solver, warm_start: 
 
 const likeJob = (job) => ({
   instance: job.instance_id, solver: job.solver, config: job.config, policyName: job.policy_name || "", warmStart: job.warm_start || "",
-  also: job.also_instance_ids, minutes: String(secondsOf(job.time_limit) / 60), seed: String(job.seed),
+  also: job.also_instance_ids, device: job.device === "auto" ? "" : job.device, minutes: String(secondsOf(job.time_limit) / 60), seed: String(job.seed),
 });
 
 function Form({ known, query }) {

@@ -14,6 +14,7 @@ export function asRequest(draft, instance, solver) {
   if (solver.kind !== "train") return body;
   if (draft.policyName) body.policy_name = draft.policyName;
   if (draft.warmStart) body.warm_start = draft.warmStart;
+  if (draft.device) body.device = draft.device;
   if (draft.also.length) body.also_instance_ids = draft.also;
   return body;
 }
@@ -36,6 +37,8 @@ export function Details({ known, instance, solver, fit, marks, draft, change, er
       <${Field} id="minutes" label="Time limit in minutes" pointer="/time_limit" errors=${errors} help=${`Left empty: ${duration(limit)}. When it is up, the best found until then is kept.`}>${text("minutes")}<//>
       <${Field} id="seed" label="Seed" pointer="/seed" errors=${errors} help="Left empty, one is drawn and recorded. The same seed gives the same policy.">${text("seed")}<//>
       ${trains && html`<${WarmStart} ...${{ instance, solver, draft, change, errors }} />`}
+      ${trains && html`<${Field} id="device" label="Compute on" pointer="/device" errors=${errors} help="A GPU of its own is given by workers that have one; the job waits until one is free.">${(shared) => html`
+        <select ...${shared} value=${draft.device} onChange=${(e) => change({ device: e.currentTarget.value })}><option value="">What the worker has free</option><option value="gpu">A GPU of its own</option><option value="cpu">The processor</option></select>`}<//>`}
     </div>
     ${trains && marks && html`<p class="soft small">The learning curve will show what there is to beat: ${[marks.rule !== null && `the best classical rule costs ${number(marks.rule)} a stage`, marks.bound !== null && `the lower bound is ${number(marks.bound)}`].filter(Boolean).join(", ")} (known from ${marks.from}).</p>`}
     ${trains && !marks && fit.rules.length > 0 && html`<div class="field"><label><input type="checkbox" checked=${draft.rulesFirst} aria-describedby="first-help" onChange=${(e) => change({ rulesFirst: e.currentTarget.checked })} /> Measure the classical rules and the lower bound first</label>
