@@ -18,11 +18,11 @@ TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 TESTERS ?= 2
 SIDE_BY_SIDE := $(if $(filter-out 0,$(TESTERS)),-n $(TESTERS) --dist loadfile)
 
-USUAL := not slow and not faults and not chaos and not load
+USUAL := not slow and not faults and not chaos and not load and not fuzz
 FAST := $(USUAL) and not postgres and not processes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-browser dev demo serve test static check format lint types contracts fast screenshots bench clean
+.PHONY: hostile help setup setup-browser dev demo serve test static check format lint types contracts fast screenshots bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ serve: setup ## Run Herenow on http://127.0.0.1:8000 until Ctrl-C
 
 test: dev ## Run every test, with its own Redis and PostgreSQL
 	$(BIN)/python -m pytest -m "$(USUAL)" $(SIDE_BY_SIDE)
+
+hostile: dev ## Attack a service with every hostile request there is and 20,000 drawn anew; prints the count (minutes)
+	$(BIN)/python -m pytest -s tests/hostile
 
 static: dev format lint types contracts ## Format, lint, types and import contracts
 

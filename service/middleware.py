@@ -57,6 +57,9 @@ class Gate:
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         request = Request(scope)
+        if "transfer-encoding" in headers and "content-length" in headers:  # two readers may disagree where it ends
+            detail = "The body's length is told twice: send `Content-Length` or `Transfer-Encoding`, not both."
+            return respond(request, "bad-request", detail, headers={"Connection": "close"})
         host = headers.get("host", "")
         if "*" not in self.hosts and _host_name(host) not in self.hosts:
             return respond(request, "host-not-allowed", "This service does not answer for the host named in `Host`.")

@@ -244,7 +244,7 @@ def json_part(part: str, files: Mapping[str, bytes]) -> Document:
 
     try:
         value = json.loads(files[part], parse_constant=no_number)
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise refused(part, f"is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise refused(part, "must be a JSON object")

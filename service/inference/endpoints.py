@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request
 
 from service.decisions import asked
 from service.decisions import service as decisions
-from service.deps import MayPlan, MayRead, TheDatabase, TheSettings
+from service.deps import MayPlan, MayRead, TheDatabase, TheSettings, TheStorage
 from service.errors import ApiError, field_error
 from service.ids import REF_PATTERN
 from service.inference import tensors
@@ -46,9 +46,9 @@ def inference_live() -> dict[str, bool]:
 
 
 @health.get("/ready", response_model=ServerReady)
-def inference_ready(database: TheDatabase, settings: TheSettings) -> dict[str, bool]:
+def inference_ready(database: TheDatabase, storage: TheStorage, settings: TheSettings) -> dict[str, bool]:
     """Whether the database and the broker answer; 503 names the part that does not."""
-    system.check_parts(database, settings)
+    system.check_parts(database, storage, settings)
     return {"ready": True}
 
 
