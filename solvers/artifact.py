@@ -50,6 +50,7 @@ class PolicyArtifact:
     curve: list[dict[str, float]]
     training: dict[str, Any]  # seconds, device, iterations, stopped_by
     versions: dict[str, str] = field(default_factory=dict)
+    receipt: dict[str, Any] | None = None  # what the run can be made again from (`solvers.receipt`); older ones lack it
 
     def save(self, place: Store | Path) -> str:
         """Write the artifact to a store (a path means the store in that folder) and return its digest.

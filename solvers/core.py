@@ -68,6 +68,12 @@ class TrainRequest:
     warm_start: Mapping[str, Tensor] | None = None  # weights to start from
     also: tuple[Instance, ...] = ()  # other instances of the problem to train on at the same time
     prices: Mapping[str, float] = field(default_factory=dict)  # constraint → price of a unit of slack to start from
+    until: int | None = None  # steps (`TrainResult.steps`) after which to end, as the run that this one repeats did
+
+    def is_over(self, steps: int, seconds: float) -> bool:
+        """Whether so many steps or so much time [s] end the training before its iterations are done."""
+        is_late = self.time_limit is not None and seconds >= self.time_limit
+        return is_late or (self.until is not None and steps >= self.until)
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,12 @@ class TrainResult:
     # Constraint in expectation → its price [money/unit of slack], slack on validation scenarios and tolerance.
     constraints: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     bound: BoundValue | None = None  # a lower bound on the reported cost of every policy, found on the way
+    counted: int | None = None  # steps done, where a run can end between iterations
+
+    @property
+    def steps(self) -> int:
+        """Units of work done: a run of the same request that ends after as many has the same policy."""
+        return self.iterations if self.counted is None else self.counted
 
 
 @dataclass(frozen=True)

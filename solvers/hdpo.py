@@ -209,7 +209,7 @@ def _descend(lessons: list[Lesson], config: HDPOConfig, request: TrainRequest, c
         run.iteration += 1
         run.seconds = elapsed_before + time.monotonic() - started
         stop = callbacks.should_stop()
-        late = request.time_limit is not None and run.seconds >= request.time_limit
+        late = request.is_over(run.iteration, run.seconds)
         metrics = {"cost": float(outcome.cost.detach()), "learning_rate": rate, "gradient_norm": norm}
         if run.iteration % config.validation_every == 0 or run.iteration == config.iterations or stop or late:
             metrics |= judge(lessons, run)

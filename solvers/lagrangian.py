@@ -363,7 +363,7 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
     """
     started = time.monotonic()
     config: LagrangianConfig = request.config
-    limit = math.inf if request.time_limit is None else request.time_limit
+    trials_done = 0
     if request.checkpoint is None:
         ascent = _begin(request.problem, request.instance, config, no_stop)
     else:
@@ -372,7 +372,14 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
     before, curve = ascent.seconds, []
 
     def stop() -> bool:
-        return callbacks.should_stop() or before + time.monotonic() - started > limit
+        spent = before + time.monotonic() - started
+        return callbacks.should_stop() or request.is_over(ascent.iteration + trials_done, spent)
+
+    def no_more_trials() -> bool:
+        nonlocal trials_done
+        enough = stop()
+        trials_done += not enough
+        return enough
 
     with suppress(Stopped):
         while not ascent.done:
@@ -387,11 +394,12 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
     bound, prices = ascent.prove()
     policy = _look_ahead(request.problem, request.instance, config)
     base = smoothed(stretched(ascent.steady, len(prices)), config.smoothing)
-    tuned(request, policy, base, callbacks, stop)
+    tuned(request, policy, base, callbacks, no_more_trials)
     policy.prices.copy_(prices)
     seconds = before + time.monotonic() - started
     proof = bound_value(ascent, bound, prices)
-    return TrainResult(policy.eval(), NAME, curve, ascent.iteration, seconds, reason, bound=proof)
+    steps = ascent.iteration + trials_done
+    return TrainResult(policy.eval(), NAME, curve, ascent.iteration, seconds, reason, bound=proof, counted=steps)
 
 
 def tuned(

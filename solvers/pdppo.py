@@ -167,11 +167,13 @@ def _learn(
     run = Run(0, math.inf, copy(learner.policy), [], 0.0)
     if request.checkpoint is not None:
         run = learner.restore(request.checkpoint)
-    before = run.seconds
+    before, whole = run.seconds, run.iteration
     try:
         if request.checkpoint is None:
             judge(learner, run, watch)
         while run.iteration < config.iterations:
+            if run.iteration == request.until:
+                raise Stopped("time_limit")
             metrics = learner.iterate(run.iteration, watch)
             run.iteration += 1
             run.seconds = before + watch.elapsed
@@ -179,8 +181,9 @@ def _learn(
                 metrics |= judge(learner, run, watch)
                 callbacks.on_checkpoint(learner.checkpoint(run))
             callbacks.on_iteration(run.iteration, config.iterations, metrics | {"best_cost": run.best_cost})
+            whole = run.iteration
     except Stopped as reason:
-        run.seconds = before + watch.elapsed
+        run.iteration, run.seconds = whole, before + watch.elapsed  # one that was not judged in full does not count
         return str(reason), run
     return "finished", run
 

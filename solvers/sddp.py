@@ -130,7 +130,14 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
     if request.config.risk_weight == 0 and run.reported and exact and math.isfinite(bound):
         certain = BoundValue(bound / stages, 0.0, {"iterations": run.state.iteration, "solver": NAME})
     return TrainResult(
-        policy.eval(), NAME, run.state.curve, run.state.iteration, run.state.seconds, stopped_by, bound=certain
+        policy.eval(),
+        NAME,
+        run.state.curve,
+        run.state.iteration,
+        run.state.seconds,
+        stopped_by,
+        bound=certain,
+        counted=run.steps,
     )
 
 
@@ -221,6 +228,7 @@ class _Run:
             for stage in range(len(self.nodes)):
                 self._hold(stage)
         self.elapsed = self.state.seconds
+        self.steps = self.state.iteration * (len(self.nodes) - 1)  # stages that cuts were made from
 
     def improve(self) -> Ended:
         """Iterate until something ends it; why it ended."""
@@ -275,6 +283,7 @@ class _Run:
                 return "request"
             if self._late():
                 return "time_limit"
+            self.steps += 1
             points = carried[stage - 1]
             self.pools[stage - 1].add(self._cuts(stage, points), points)
             self._hold(stage - 1)
@@ -343,8 +352,7 @@ class _Run:
         return near and self.config.gap > 0 and self.config.risk_weight == 0
 
     def _late(self) -> bool:
-        limit = self.request.time_limit
-        return limit is not None and self.elapsed + time.monotonic() - self.started >= limit
+        return self.request.is_over(self.steps, self.elapsed + time.monotonic() - self.started)
 
     def _scale(self) -> float:
         """Programs' units of cost a unit of money: a power of two near which a path without cuts costs `SIZE`."""

@@ -80,7 +80,7 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
         run.iteration += 1
         run.seconds = before + time.monotonic() - started
         stop = callbacks.should_stop()
-        late = request.time_limit is not None and run.seconds >= request.time_limit
+        late = request.is_over(run.iteration, run.seconds)
         if run.iteration % config.validation_every == 0 or run.iteration == config.iterations or stop or late:
             metrics |= search.judge(run)
             callbacks.on_checkpoint(search.checkpoint(run))

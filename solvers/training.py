@@ -17,6 +17,7 @@ from solvers.distribution import pairs
 from solvers.evaluation import Floats, ScenarioChunk, Scenarios, quantile_paths
 from solvers.families import plan_config, policy_of
 from solvers.hdpo import HDPO, HDPOConfig, scenario_seed, train
+from solvers.receipt import Receipt, code, receipt_of
 from solvers.rolling_horizon import ROLLING_DETERMINISTIC
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ def run_training(
         raise ValueError(f"{solver.name} trains no policies")
     limit = job_seconds if job_seconds is not None else math.inf
     training_limit = request.time_limit if request.time_limit is not None else TRAINING_SHARE * limit
+    if request.until is not None:
+        training_limit = math.inf  # as many steps as the run that is repeated, however long they take here
+    code(solver, request)  # read now: the files may have changed when a long run ends
     callbacks.on_phase("training", 0.0)
     result = solver.train(replace(request, time_limit=training_limit), callbacks)
     # Rules answer to the same constraints, from the prices the policy was trained with.
@@ -85,8 +89,8 @@ def run_training(
     )
     if callbacks.should_stop():
         certificate["recommended_for_use"] = False  # the comparison was cut short
-    artifact = _package(solver, request, result, certificate)
-    return TrainingOutcome(artifact, _better_rule(request, certificate, rules))
+    artifact = _package(solver, request, result, certificate, receipt_of(solver, request, result, job_seconds))
+    return TrainingOutcome(artifact, _better_rule(request, certificate, rules, job_seconds))
 
 
 def tune_rules(request: TrainRequest, callbacks: Callbacks, seconds: float) -> list[TunedRule]:
@@ -122,7 +126,9 @@ def _tune_rule(request: TrainRequest, family: PolicyFamily, callbacks: Callbacks
     return (search.train if searched else train)(own, Callbacks(should_stop=callbacks.should_stop))
 
 
-def _package(solver: Solver, request: TrainRequest, result: TrainResult, certificate: dict[str, Any]) -> PolicyArtifact:
+def _package(
+    solver: Solver, request: TrainRequest, result: TrainResult, certificate: dict[str, Any], receipt: Receipt
+) -> PolicyArtifact:
     return PolicyArtifact(
         problem=request.problem.name,
         solver=solver.name,
@@ -144,6 +150,7 @@ def _package(solver: Solver, request: TrainRequest, result: TrainResult, certifi
             "constraints": {name: dict(row) for name, row in result.constraints.items()},
         },
         versions=versions(),
+        receipt=receipt,
     )
 
 
@@ -166,7 +173,7 @@ def _training_range(request: TrainRequest, policy: Policy[Any, Any]) -> dict[str
 
 
 def _better_rule(
-    request: TrainRequest, certificate: dict[str, Any], rules: Sequence[TunedRule]
+    request: TrainRequest, certificate: dict[str, Any], rules: Sequence[TunedRule], seconds: float | None
 ) -> PolicyArtifact | None:
     """The rule that the certificate says is surely better than the trained policy, as a policy of its own."""
     best = certificate["better_rule"]
@@ -196,7 +203,7 @@ def _better_rule(
     else:
         solver, config = ROLLING_DETERMINISTIC, plan_config(family)
     own = replace(request, config=config)
-    return _package(solver, own, rule.result, document)
+    return _package(solver, own, rule.result, document, receipt_of(solver, own, rule.result, seconds, of_rule=True))
 
 
 def run_evaluation(

@@ -197,7 +197,7 @@ class _Run:
             state.iteration += 1
             state.seconds = self.elapsed + time.monotonic() - self.started
             stop = self.callbacks.should_stop()
-            late = self.request.time_limit is not None and state.seconds >= self.request.time_limit
+            late = self.request.is_over(state.iteration, state.seconds)
             metrics = {"cost": float(cost.detach()), "learning_rate": rate, "gradient_norm": norm}
             if state.iteration % config.validation_every == 0 or state.iteration == config.iterations or stop or late:
                 metrics |= self.judge() | self.trajectories.metrics()

@@ -132,7 +132,7 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
     config: ValueIterationConfig = request.config
     policy = _table_policy(request.problem, request.instance, config)
     limit = math.inf if request.time_limit is None else request.time_limit
-    run = _Run(policy, callbacks, started + limit)
+    run = _Run(policy, callbacks, started + limit, request.until)
     sweeps = run.average(config) if config.criterion == "average" else run.horizon()
     reason: Literal["finished", "time_limit", "request"] = "finished"
     if run.stopped:
@@ -144,12 +144,13 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
 class _Run:
     """One training run: sweeps that fill a policy's tables."""
 
-    def __init__(self, policy: Any, callbacks: Callbacks, deadline: float) -> None:
+    def __init__(self, policy: Any, callbacks: Callbacks, deadline: float, until: int | None) -> None:
         self.policy, self.face, self.callbacks, self.deadline = policy, policy.face, callbacks, deadline
-        self.stopped = False
+        self.until, self.swept, self.stopped = until, 0, False
 
     def stop(self) -> bool:
-        self.stopped = self.stopped or self.callbacks.should_stop() or time.monotonic() > self.deadline
+        is_over = time.monotonic() > self.deadline or (self.until is not None and self.swept >= self.until)
+        self.stopped = self.stopped or self.callbacks.should_stop() or is_over
         return self.stopped
 
     def horizon(self) -> int:
@@ -163,6 +164,7 @@ class _Run:
                 policy.tables[row] = decision.to(policy.tables.dtype)
             elif not torch.equal(policy.tables[0], decision.to(policy.tables.dtype)):
                 policy.settled.fill_(False)
+            self.swept = done + 1
             self.callbacks.on_iteration(done + 1, stages, {"states_done": (done + 1) / stages})
             if done + 1 < stages and self.stop():
                 policy.tables[:row] = policy.tables[row]
@@ -175,6 +177,7 @@ class _Run:
         """The one table of least long-run cost."""
 
         def tell(sweep: int, low: float, high: float) -> None:
+            self.swept = sweep
             self.callbacks.on_iteration(sweep, config.sweeps, {"low": low, "high": high})
 
         found = average_cost(self.face, config.tolerance, config.sweeps, self.stop, tell)

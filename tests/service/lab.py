@@ -56,7 +56,7 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
         callbacks.on_iteration(done, config.iterations, {"cost": 10.0 / done, "best_cost": 10.0 / done})
         if done >= config.at:
             _misbehave(config.behaviour)
-        late = request.time_limit is not None and time.monotonic() - began >= request.time_limit
+        late = request.is_over(done, time.monotonic() - began)
         if late or callbacks.should_stop():
             stopped_by = "time_limit" if late else "request"
             break
