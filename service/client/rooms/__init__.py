@@ -1,0 +1,1 @@
+"""The API's resources: every operation as a method, written once for `Client` and `AsyncClient`."""

@@ -1,0 +1,1 @@
+"""Tests of the Python client: against the OpenAPI document, and against a real server behind a bad line."""
