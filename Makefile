@@ -114,7 +114,7 @@ endif
 
 $(VENV)/.setup: pyproject.toml $(VENV)/.torch
 	@echo "Installing Herenow and its dependencies (a few minutes the first time)"
-	@$(PIP) install --editable '.[embedded,forecast]'
+	@$(PIP) install --editable '.[embedded,fast,forecast]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.torch

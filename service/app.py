@@ -15,6 +15,8 @@ from starlette.middleware import Middleware
 from service import errors, openapi
 from service.api import include_routers
 from service.db.session import Database
+from service.decisions.batches import Batches
+from service.decisions.express import Express
 from service.decisions.serving import ServedPolicies
 from service.instances.drawing import Drawings
 from service.jobs.bell import make_bell
@@ -44,7 +46,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
-        middleware=[Middleware(Gate, settings=settings, metrics=metrics)],
+        middleware=[Middleware(Gate, settings=settings, metrics=metrics), Middleware(Express, settings=settings)],
         telemetry={"exclude": _is_probe},
         lifespan=_lifespan,
         separate_input_output_schemas=False,
@@ -58,6 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.storage = Storage.of(settings)
     app.state.bell = make_bell(settings)
     app.state.served = ServedPolicies(settings, metrics)
+    app.state.batches = Batches(settings, app.state.database, app.state.served, metrics)
     app.state.drawings = Drawings()
     metrics.watch_jobs(lambda: jobs_by_state(app.state.database))
     errors.install(app)
@@ -73,8 +76,10 @@ def _is_probe(scope: Any) -> bool:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.served.warm_up(app.state.database)
+    app.state.batches.start()
     try:
         yield
     finally:
+        app.state.batches.close()
         app.state.served.close()
         app.state.database.close()

@@ -8,7 +8,7 @@ value that came in, so a non-finite number cannot be echoed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,15 +116,15 @@ def field_error(where: str, detail: str, inside: str = "body") -> ApiError:
 
 def install(app: FastAPI) -> None:
     """Install the handlers; nothing the application raises leaves as anything but a problem document."""
-    app.add_exception_handler(ApiError, _on_api_error)
-    app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(RequestValidationError, _on_validation)
-    app.add_exception_handler(InvalidInput, _on_invalid_input)
-    app.add_exception_handler(IntegrityError, _on_integrity)
-    for away in AWAY:
-        app.add_exception_handler(away, _on_database)
-    app.add_exception_handler(OSError, _on_disk)
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
     app.add_exception_handler(Exception, _on_crash)
+
+
+def response_to(request: Request, error: Exception) -> Response:
+    """The problem document that tells of `error`, for what answers outside the framework's routes."""
+    handler = next((handler for kind, handler in _HANDLERS.items() if isinstance(error, kind)), _on_crash)
+    return handler(request, error)
 
 
 def _on_api_error(request: Request, error: Exception) -> Response:
@@ -186,6 +186,17 @@ def _on_crash(request: Request, error: Exception) -> Response:
     request_id = request.scope.get("herenow.request_id")
     headers = {**ALWAYS, **({"X-Request-Id": request_id} if request_id else {})}
     return respond(request, "internal", "The request could not be served; the fault is ours.", headers=headers)
+
+
+_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
+    ApiError: _on_api_error,
+    HTTPException: _on_http,
+    RequestValidationError: _on_validation,
+    InvalidInput: _on_invalid_input,
+    IntegrityError: _on_integrity,
+    **dict.fromkeys(AWAY, _on_database),
+    OSError: _on_disk,
+}
 
 
 def field_errors(entries: Iterable[Mapping[str, Any]], body: Any = None) -> list[FieldError]:

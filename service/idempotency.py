@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
@@ -90,12 +90,13 @@ class Once:
         now = utcnow()
         table = IdempotencyKeyRow
         if purge:
-            old = select(table.id).where(table.expires_at <= now).limit(_PURGED_AT_ONCE)
-            session.execute(delete(table).where(table.id.in_(old)).execution_options(synchronize_session=False))
+            _purge(session, now)
             session.execute(delete(table).where(table.owner == owner, table.key == self.key, table.expires_at <= now))
         row = session.scalar(select(table).where(table.owner == owner, table.key == self.key, table.expires_at > now))
-        if row is None:
-            return None
+        return None if row is None else self._again(row)
+
+    def _again(self, row: IdempotencyKeyRow) -> Response:
+        """The first answer, replayed; ApiError 422 if it was to another request."""
         if (row.method, row.path, row.body_digest) != self._asked():
             raise ApiError("key-reused", "This Idempotency-Key came before with another method, path or body.")
         headers = {**(row.headers or {}), "Idempotency-Replayed": "true"}
@@ -121,6 +122,52 @@ class Once:
             response=bytes(response.body).decode(),
             expires_at=utcnow() + timedelta(hours=settings_of(self.request).idempotency_hours),
         )
+
+
+def earlier(
+    session: Session, claims: Sequence[tuple[Once, str]], hold: bool = False
+) -> list[Response | ApiError | None]:
+    """For requests with keys, each with its owner: the first answer, the refusal, or None where it is the first.
+
+    With `hold`, before the answers are written: the keys are held among all processes until the transaction ends.
+    """
+    now, table = utcnow(), IdempotencyKeyRow
+    these = (table.owner.in_({owner for _, owner in claims}), table.key.in_({once.key for once, _ in claims}))
+    found: list[Response | ApiError | None] = [_held(session, once, owner) if hold else None for once, owner in claims]
+    if hold:
+        _purge(session, now)
+        session.execute(delete(table).where(*these, table.expires_at <= now))
+    rows = {(row.owner, row.key): row for row in session.scalars(select(table).where(*these, table.expires_at > now))}
+    for place, (once, owner) in enumerate(claims):
+        row = rows.get((owner, once.key or ""))
+        if found[place] is None and row is not None:
+            try:
+                found[place] = once._again(row)
+            except ApiError as error:
+                found[place] = error
+    return found
+
+
+def _held(session: Session, once: Once, owner: str) -> ApiError | None:
+    try:
+        _lock(database_of(once.request), session, owner, once.key or "")
+    except ApiError as error:
+        return error
+    return None
+
+
+def keep(session: Session, answered: Sequence[tuple[Once, str, bytes]]) -> None:
+    """Keep the first JSON answers to requests with keys, each with its owner."""
+    for once, owner, content in answered:
+        session.add(once._row(owner, Response(content, media_type="application/json")))
+    session.flush()
+
+
+def _purge(session: Session, now: datetime) -> None:
+    """Delete some keys that are past their time."""
+    old = select(IdempotencyKeyRow.id).where(IdempotencyKeyRow.expires_at <= now).limit(_PURGED_AT_ONCE)
+    statement = delete(IdempotencyKeyRow).where(IdempotencyKeyRow.id.in_(old))
+    session.execute(statement.execution_options(synchronize_session=False))
 
 
 def _lock(database: Database, session: Session, owner: str, key: str) -> None:

@@ -29,6 +29,12 @@ class Metrics:
             buckets=_LATENCIES,
             registry=self.registry,
         )
+        self.batch_requests = Histogram(
+            "herenow_batch_requests",
+            "Requests decided together.",
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=self.registry,
+        )
         self.recommended_states = Counter(
             "herenow_recommended_states", "States a decision was recommended for.", registry=self.registry
         )

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     )
     idempotency_hours: float = Field(default=24.0, gt=0, description="How long a first answer is replayed.")
     inference_threads: int = Field(default=1, ge=1, le=256, description="CPU threads of one recommend computation.")
+    max_waiting: int = Field(
+        default=256, ge=1, le=100_000, description="Recommend requests that may wait at once; more are answered 503."
+    )
     policy_cache: int = Field(default=16, ge=1, description="Policies kept ready for recommend in one process.")
 
     # Jobs

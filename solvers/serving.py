@@ -64,8 +64,9 @@ class ServedPolicy:
                 "in_training_range": bool(inside[row]),
                 "warnings": notes,
             }
-            place = slice(row, row + 1)
-            first = (state.rows(place), decision.rows(place), stage[place])
+            if explain or figures:
+                place = slice(row, row + 1)
+                first = (state.rows(place), decision.rows(place), stage[place])
             if explain:
                 outside = [] if inside[row] else [_outside(notes[-1])]
                 answer["alerts"] = [asdict(alert) for alert in (*outside, *alerts[row])]

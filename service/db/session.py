@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,18 @@ _NOTICE = {  # libpq's: a server that vanished without a word is noticed within 
     "tcp_user_timeout": 25_000,
 }
 
-_dumps = partial(json.dumps, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A document that is JSON text already: a document column keeps the text as it is."""
+
+    text: str
+
+
+def _dumps(document: Any) -> str:
+    return document.text if isinstance(document, Encoded) else _encode(document)
 
 
 class Database:

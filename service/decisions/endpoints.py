@@ -82,16 +82,14 @@ def recommend(
     with once.claimed(caller.owner):
         with database.read() as session:
             key = policies.get_key(session, ref)
-        policy = request.app.state.served.get(key.id, key.artifact_digest)
+        policy = request.app.state.served.get(key.artifact_digest)
         body: bytes = getattr(request, "_body", b"")
-        found = service.recommend(policy, key, wanted, document, body)
-        found.row.asked_by = caller.owner
-        _measure(request, found)
+        found = service.recommend(policy, key, wanted, body, caller.owner)
+        _measure(request, key.artifact_digest, wanted, found)
         content = _rendered(found, policy.view, media_type)
 
         def make(session: Session) -> Response:
-            session.add(found.row)
-            session.flush()
+            repository.add(session, [found.row])
             return Response(content, media_type=media_type)
 
         return once.answer(caller.owner, make)
@@ -101,10 +99,12 @@ def _rendered(found: service.Recommendation, view: Any, media_type: str) -> byte
     return found.encoded if media_type == JSON else _RENDERED[media_type](found.answer, view)
 
 
-def _measure(request: Request, found: service.Recommendation) -> None:
+def _measure(request: Request, digest: str, wanted: asked.Asked, found: service.Recommendation) -> None:
     metrics = request.app.state.metrics
     metrics.recommend_seconds.observe(found.answer["elapsed_ms"] / 1000)
-    metrics.recommended_states.inc(found.row.states)
+    metrics.recommended_states.inc(found.states)
+    if not (wanted.explain or wanted.figures):
+        request.app.state.served.note(digest, found.seconds)
 
 
 @router.get("", response_model=Collection[RecommendationSummary])
@@ -144,7 +144,7 @@ def get_recommendation(
         if media_type == JSON:
             return Response(service.full(session, row), media_type=media_type)
         key = policies.get_key(session, row.policy_id)
-    view = request.app.state.served.get(key.id, key.artifact_digest).view
+    view = request.app.state.served.get(key.artifact_digest).view
     return Response(_RENDERED[media_type](answer, view), media_type=media_type)
 
 
@@ -156,7 +156,7 @@ def put_outcome(
     if body.outcome == "overridden":
         with database.read() as session:
             found = replaying.situation(session, recommendation_id)
-        replaying.check_decision(request.app.state.served.get(found.policy_id, found.digest), found, body.decision)
+        replaying.check_decision(request.app.state.served.get(found.digest), found, body.decision)
     with database.write() as session:
         row = service.record_outcome(session, recommendation_id, body, caller.owner)
         note(session, caller, "recommendation.judged", recommendation_id, outcome=body.outcome, policy_id=row.policy_id)
@@ -177,7 +177,7 @@ def replay(
     """Play the planner's own decision and the recommended one: a job of kind `replay`, kept with the recommendation."""
     with database.read() as session:
         found = replaying.situation(session, recommendation_id)
-    served = request.app.state.served.get(found.policy_id, found.digest)
+    served = request.app.state.served.get(found.digest)
 
     def make(session: Session) -> Response:
         job = replaying.submit(session, settings, served, recommendation_id, body, caller.key_id)

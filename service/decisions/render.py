@@ -14,10 +14,12 @@ FORMS = ("application/json", "text/plain", CSV, XLSX)
 KEPT_FORMS = ("application/json", CSV, XLSX)  # of a recommendation that is looked up again
 COLUMN_FORMS = ("application/json",)  # arrays are for programs; a list of states makes a table
 
+_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
+
 
 def as_json(answer: Mapping[str, Any]) -> bytes:
     """Compact JSON; ValueError if a number is not finite."""
-    return json.dumps(answer, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+    return _encode(answer).encode()
 
 
 def as_csv(answer: Mapping[str, Any], view: View) -> bytes:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, insert, select
 from sqlalchemy.orm import Session, defer
 
 from service.db.rows import PolicyRow, RecommendationRow
 from service.policies.repository import ids_meant
+
+
+def add(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert records, each the columns of one, in one statement."""
+    if rows:
+        session.execute(insert(RecommendationRow.__table__), rows)  # type: ignore[arg-type]
 
 
 def by_id(session: Session, recommendation_id: str, lock: bool = False) -> RecommendationRow | None:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from models.core import InvalidInput, Issue
 from service.collector import collector_paused
 from service.db.rows import RecommendationRow, utcnow
+from service.db.session import Encoded
 from service.decisions import repository
 from service.decisions.asked import Asked
 from service.decisions.render import as_json
@@ -38,13 +39,35 @@ class Recommendation:
     id: str
     answer: dict[str, Any]
     encoded: bytes  # the answer as JSON
-    row: RecommendationRow
+    states: int  # how many were decided for
+    seconds: float  # of the thread's time that a state took
+    row: dict[str, Any]  # the record's columns
 
 
-def recommend(policy: Any, key: PolicyKey, asked: Asked, document: Mapping[str, Any], body: bytes) -> Recommendation:
-    """What the policy recommends for the states asked about; ApiError 422 with pointers into the body."""
+@dataclass(frozen=True)
+class _Spent:
+    """What deciding took: by the clock [ms], and of the thread's own time for a state [s]."""
+
+    elapsed_ms: float
+    seconds: float
+
+
+class _Watch:
+    """Measures what deciding takes."""
+
+    def __init__(self) -> None:
+        self._clock, self._thread = time.perf_counter(), time.thread_time()
+
+    def stop(self, states: int) -> _Spent:
+        """What was spent since the start, on so many states."""
+        clock, thread = time.perf_counter() - self._clock, time.thread_time() - self._thread
+        return _Spent(1000 * clock, thread / max(states, 1))
+
+
+def recommend(policy: Any, key: PolicyKey, asked: Asked, body: bytes, owner: str) -> Recommendation:
+    """What the policy recommends for the states that `owner` asks about; ApiError 422 with pointers into the body."""
     archived = _compressors.submit(zlib.compress, body, 1) if len(body) > LARGE else None
-    started = time.perf_counter()
+    watch = _Watch()
     with collector_paused(len(body) > LARGE):
         try:
             decided, states = _decide(policy, asked)
@@ -52,28 +75,88 @@ def recommend(policy: Any, key: PolicyKey, asked: Asked, document: Mapping[str, 
             raise invalid(_moved(error, asked)) from None
         except InnerSolveError as error:  # a policy that plans found no plan for one of these states
             raise ApiError("inner-solve-failed", str(error)) from None
-        elapsed = (time.perf_counter() - started) * 1000
-        recommendation_id = new_id("rec")
-        name = {"id": key.id, "name": key.name, "version": key.version, "digest": key.artifact_digest}
-        answer = {"recommendation_id": recommendation_id, "policy": name, **decided, "elapsed_ms": round(elapsed, 3)}
+        return _recorded(key, asked, decided, states, watch.stop(states), body, owner, archived)
+
+
+def recommend_together(
+    policy: Any, key: PolicyKey, together: Sequence[tuple[Asked, bytes, str]]
+) -> list[Recommendation | ApiError]:
+    """What the policy recommends for several requests (asked, body, owner; no columns, no options), or why it does not.
+
+    One computation for all their states; where a state is refused, each request is decided by itself.
+    """
+    watch = _Watch()
+    states = [_states(policy, asked) for asked, _, _ in together]
+    try:
+        decided = policy.recommend([state for own in states for state in own])
+    except (InvalidInput, InnerSolveError):
+        return [_by_itself(policy, key, *one) for one in together]
+    spent = watch.stop(sum(map(len, states)))
+    found: list[Recommendation | ApiError] = []
+    for (asked, body, owner), own in zip(together, states, strict=True):
+        mine, decided = decided[: len(own)], decided[len(own) :]
         try:
-            encoded = as_json(answer)
-        except ValueError:
-            raise field_error(asked.prefix, "These numbers are too large for the policy to decide on.") from None
-    row = RecommendationRow(id=recommendation_id, policy_id=key.id, states=states)
-    _record(row, document, body, archived, answer, encoded)
-    return Recommendation(recommendation_id, answer, encoded, row)
+            found.append(_recorded(key, asked, _shaped(asked, mine, own), len(own), spent, body, owner))
+        except ApiError as error:
+            found.append(error)
+    return found
+
+
+def _by_itself(policy: Any, key: PolicyKey, asked: Asked, body: bytes, owner: str) -> Recommendation | ApiError:
+    try:
+        return recommend(policy, key, asked, body, owner)
+    except ApiError as error:
+        return error
+
+
+def _recorded(
+    key: PolicyKey,
+    asked: Asked,
+    decided: Mapping[str, Any],
+    states: int,
+    spent: _Spent,
+    body: bytes,
+    owner: str,
+    archived: Future[bytes] | None = None,
+) -> Recommendation:
+    """The answer, encoded, and its record; ApiError 422 if a number is not finite."""
+    recommendation_id = new_id("rec")
+    name = {"id": key.id, "name": key.name, "version": key.version, "digest": key.artifact_digest}
+    answer = {
+        "recommendation_id": recommendation_id,
+        "policy": name,
+        **decided,
+        "elapsed_ms": round(spent.elapsed_ms, 3),
+    }
+    try:
+        encoded = as_json(answer)
+    except ValueError:
+        raise field_error(asked.prefix, "These numbers are too large for the policy to decide on.") from None
+    row = {"id": recommendation_id, "policy_id": key.id, "states": states, "created_at": utcnow(), "asked_by": owner}
+    row |= _documents(body, archived, encoded)
+    return Recommendation(recommendation_id, answer, encoded, states, spent.seconds, row)
+
+
+def _states(policy: Any, asked: Asked) -> Sequence[Any]:
+    """The states asked about, as a list."""
+    if asked.form == "many":
+        return list(asked.states)
+    return [policy.view.today() if asked.form == "today" else asked.states]
+
+
+def _shaped(asked: Asked, decided: list[dict[str, Any]], states: Sequence[Any]) -> dict[str, Any]:
+    """Decisions as the answer to what was asked holds them."""
+    if asked.form == "many":
+        return {"recommendations": decided}
+    return {**decided[0], "state": states[0]} if asked.form == "today" else decided[0]
 
 
 def _decide(policy: Any, asked: Asked) -> tuple[dict[str, Any], int]:
     if asked.form == "columns":
         decided = policy.recommend_columns(asked.states)
         return decided, len(decided["in_training_range"])
-    if asked.form == "many":
-        return {"recommendations": policy.recommend(asked.states, asked.explain, asked.figures)}, len(asked.states)
-    state = policy.view.today() if asked.form == "today" else asked.states
-    (decided,) = policy.recommend([state], asked.explain, asked.figures)
-    return ({**decided, "state": state} if asked.form == "today" else decided), 1
+    states = _states(policy, asked)
+    return _shaped(asked, policy.recommend(states, asked.explain, asked.figures), states), len(states)
 
 
 def _moved(error: InvalidInput, asked: Asked) -> list[Issue]:
@@ -85,21 +168,16 @@ def _moved(error: InvalidInput, asked: Asked) -> list[Issue]:
     ]
 
 
-def _record(
-    row: RecommendationRow,
-    document: Mapping[str, Any],
-    body: bytes,
-    archived: Future[bytes] | None,
-    answer: dict[str, Any],
-    encoded: bytes,
-) -> None:
-    """Documents go into the row; large ones into its archive, with digests and sizes in their place."""
+def _documents(body: bytes, archived: Future[bytes] | None, encoded: bytes) -> dict[str, Any]:
+    """Request and answer as the record's columns hold them: as text; large ones archived, with digests in their place.
+
+    The body has passed `strict_json.parse`, so it is JSON text that both databases take.
+    """
     if archived is None and len(encoded) <= LARGE:
-        row.request, row.response = dict(document), answer
-        return
+        return {"request": Encoded(body.decode()), "response": Encoded(encoded.decode()), "archive": None}
     request = archived.result() if archived is not None else zlib.compress(body, 1)
-    row.archive = len(request).to_bytes(8, "big") + request + zlib.compress(encoded, 1)
-    row.request, row.response = _digested(body), _digested(encoded)
+    archive = len(request).to_bytes(8, "big") + request + zlib.compress(encoded, 1)
+    return {"request": _digested(body), "response": _digested(encoded), "archive": archive}
 
 
 def _digested(content: bytes) -> dict[str, Any]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from service.db.session import Database
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _WARMED = 4  # policies made ready at start
+QUICK_SECONDS = 0.02  # a policy that takes longer for a state decides for one request at a time
 
 
 def load_policy(artifacts: Store, digest: str, threads: int) -> ServedPolicy:
@@ -35,39 +39,61 @@ def load_policy(artifacts: Store, digest: str, threads: int) -> ServedPolicy:
     return ServedPolicy(PolicyArtifact.load(artifacts, digest))
 
 
+@dataclass
+class Held:
+    """A policy ready to decide, and how much of a thread's time a state took it of late [s]."""
+
+    policy: ServedPolicy
+    seconds: float = math.inf
+
+
 class ServedPolicies:
-    """The policies used last, by id; loading one is done once however many requests wait for it."""
+    """The policies used last, by digest; loading one is done once however many requests wait for it."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
         self._artifacts = Storage.of(settings).artifacts
-        self._held: OrderedDict[str, ServedPolicy] = OrderedDict()
+        self._held: OrderedDict[str, Held] = OrderedDict()
         self._loading: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._warming: threading.Thread | None = None
 
-    def get(self, policy_id: str, digest: str) -> ServedPolicy:
+    def get(self, digest: str) -> ServedPolicy:
         """The policy, loaded if it is not held; ApiError 503 if its artifact cannot be used."""
-        policy = self._find(policy_id)
-        if policy is not None:
+        held = self._find(digest)
+        if held is not None:
             self._metrics.policy_loads.labels("yes").inc()
-            return policy
+            return held.policy
         with self._lock:
-            loading = self._loading.setdefault(policy_id, threading.Lock())
+            loading = self._loading.setdefault(digest, threading.Lock())
         with loading:
-            policy = self._find(policy_id)
-            if policy is None:
+            held = self._find(digest)
+            if held is None:
                 self._metrics.policy_loads.labels("no").inc()
-                policy = self._load(digest)
-                self._hold(policy_id, policy)
-        return policy
+                held = self._load(digest)
+                self._hold(digest, held)
+        return held.policy
 
-    def forget(self, policy_id: str) -> None:
-        """Let go of a policy that was deleted."""
+    def quick(self, digest: str) -> ServedPolicy | None:
+        """The policy if it is held and known to decide at once."""
+        held = self._find(digest)
+        if held is None or held.seconds > QUICK_SECONDS:
+            return None
+        self._metrics.policy_loads.labels("yes").inc()
+        return held.policy
+
+    def note(self, digest: str, seconds: float) -> None:
+        """Remember how much of a thread the policy took for a state [s]; one slow answer does not make it slow."""
+        held = self._find(digest)
+        if held is not None:
+            held.seconds = min(seconds, 1.5 * held.seconds)
+
+    def forget(self, digest: str) -> None:
+        """Let go of a policy that was deleted; another version of the same content loads it again."""
         with self._lock:
-            self._held.pop(policy_id, None)
+            self._held.pop(digest, None)
             self._metrics.policies_held.set(len(self._held))
 
     def warm_up(self, database: Database) -> None:
@@ -88,31 +114,36 @@ class ServedPolicies:
             for key in keys:
                 if self._closed.is_set():
                     return
-                policy = self.get(key.id, key.artifact_digest)
-                policy.recommend([policy.view.today()])
+                policy = self.get(key.artifact_digest)
+                for _ in range(2):  # the first decision of a process makes libraries ready
+                    started = time.thread_time()
+                    policy.recommend([policy.view.today()])
+                    self.note(key.artifact_digest, time.thread_time() - started)
         except Exception:  # a policy that cannot be served says so when it is asked for
             log.warning("warming up stopped", exc_info=True)
 
-    def _find(self, policy_id: str) -> ServedPolicy | None:
+    def _find(self, digest: str) -> Held | None:
         with self._lock:
-            policy = self._held.get(policy_id)
-            if policy is not None:
-                self._held.move_to_end(policy_id)
-            return policy
+            held = self._held.get(digest)
+            if held is not None:
+                self._held.move_to_end(digest)
+            return held
 
-    def _load(self, digest: str) -> ServedPolicy:
+    def _load(self, digest: str) -> Held:
         from solvers.artifact import ArtifactError
 
         try:
-            return load_policy(self._artifacts, digest, self._settings.inference_threads)
+            policy = load_policy(self._artifacts, digest, self._settings.inference_threads)
         except ArtifactError as error:
             log.error("artifact %s cannot be used: %s", digest, error)
             raise ApiError("artifact-unavailable", f"The artifact {digest} is missing or damaged.") from None
 
-    def _hold(self, policy_id: str, policy: ServedPolicy) -> None:
+        return Held(policy)
+
+    def _hold(self, digest: str, held: Held) -> None:
         with self._lock:
-            self._held[policy_id] = policy
-            self._loading.pop(policy_id, None)
+            self._held[digest] = held
+            self._loading.pop(digest, None)
             while len(self._held) > self._settings.policy_cache:
                 self._held.popitem(last=False)
             self._metrics.policies_held.set(len(self._held))

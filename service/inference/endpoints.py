@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 
-from service.decisions import asked
+from service.decisions import asked, repository
 from service.decisions import service as decisions
+from service.decisions.render import as_json
 from service.deps import MayPlan, MayRead, TheDatabase, TheSettings, TheStorage
 from service.errors import ApiError, field_error
 from service.ids import REF_PATTERN
@@ -115,12 +116,12 @@ def _key(database: TheDatabase, name: str, version: str | None = None) -> Policy
 
 
 def _ready(request: Request, key: PolicyKey) -> PolicyReady:
-    request.app.state.served.get(key.id, key.artifact_digest)
+    request.app.state.served.get(key.artifact_digest)
     return PolicyReady(name=key.name, ready=True)
 
 
 def _metadata(request: Request, key: PolicyKey) -> PolicyMetadata:
-    policy = request.app.state.served.get(key.id, key.artifact_digest)
+    policy = request.app.state.served.get(key.artifact_digest)
     today = policy.view.today()
     given = tensors.outputs_of(policy.recommend_columns(tensors.today_as_columns(today)))
     return PolicyMetadata(
@@ -134,17 +135,17 @@ def _metadata(request: Request, key: PolicyKey) -> PolicyMetadata:
 
 def _infer(request: Request, key: PolicyKey, body: InferRequest, max_states: int, caller: Caller) -> InferResponse:
     columns = tensors.columns_of(body.inputs)
-    policy = request.app.state.served.get(key.id, key.artifact_digest)
-    document = {"states": columns}
+    policy = request.app.state.served.get(key.artifact_digest)
+    document, body_read = {"states": columns}, getattr(request, "_body", b"")
     try:
         wanted = asked.read(document, max_states)
-        found = decisions.recommend(policy, key, wanted, document, getattr(request, "_body", b""))
+        kept = as_json(document) if len(body_read) <= decisions.LARGE else body_read
+        found = decisions.recommend(policy, key, wanted, kept, caller.owner)
     except ApiError as error:
         raise tensors.moved(error, body.inputs) from None
     outputs = _wanted(tensors.outputs_of(found.answer), body)
-    found.row.asked_by = caller.owner
     with request.app.state.database.write() as session:
-        session.add(found.row)
+        repository.add(session, [found.row])
     said: dict[str, str | int | float | bool] = {
         "recommendation_id": found.id,
         "digest": key.artifact_digest,

@@ -56,7 +56,7 @@ def get_policy_state(ref: PolicyRef, request: Request, database: TheDatabase, ca
     """What the policy wants to know of a state: its schema, and the instance's own initial state to start from."""
     with database.read() as session:
         key = service.get_key(session, ref)
-    view = request.app.state.served.get(key.id, key.artifact_digest).view
+    view = request.app.state.served.get(key.artifact_digest).view
     return {
         "json_schema": view.state_schema(),
         "today": view.today(),
@@ -77,7 +77,7 @@ async def read_policy_state(ref: PolicyRef, request: Request, database: TheDatab
 def _state_of(ref: str, form: Form, request: Request, database: Database) -> dict[str, Any]:
     with database.read() as session:
         key = service.get_key(session, ref)
-    view = request.app.state.served.get(key.id, key.artifact_digest).view
+    view = request.app.state.served.get(key.artifact_digest).view
     state = view.read_files(form.files, check_parts("a state", view.state_files, view.state_options, form))
     try:
         view.decode([state])  # what no single file can know is wrong
@@ -92,6 +92,6 @@ def _state_of(ref: str, form: Form, request: Request, database: Database) -> dic
 def delete_policy(ref: PolicyRef, request: Request, database: TheDatabase, caller: MayTrain) -> None:
     """Delete one version; 409 while recommendations refer to it. Its artifact goes with `herenow gc`."""
     with database.write() as session:
-        policy_id = service.delete(session, ref)
-        note(session, caller, "policy.deleted", policy_id, asked_as=ref)
-    request.app.state.served.forget(policy_id)
+        key = service.delete(session, ref)
+        note(session, caller, "policy.deleted", key.id, asked_as=ref)
+    request.app.state.served.forget(key.artifact_digest)

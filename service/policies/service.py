@@ -51,12 +51,12 @@ def card(session: Session, row: PolicyRow) -> dict[str, Any]:
     return {**row.card, **summary, "instance": repository.instance_name(session, row.instance_id)}
 
 
-def delete(session: Session, ref: str) -> str:
-    """Delete one policy version and say its id; ApiError 404, or 409 while something needs it."""
+def delete(session: Session, ref: str) -> PolicyKey:
+    """Delete one policy version and say which; ApiError 404, or 409 while something needs it."""
     row = get(session, ref)
     users = repository.used_by(session, row.id)
     if users:
         raise ApiError("in-use", f"The policy is needed by {' and '.join(users)}.", used_by=users)
     session.delete(row)
     session.flush()
-    return row.id
+    return PolicyKey(row.id, row.name, row.version, row.artifact_digest)

@@ -46,7 +46,7 @@ class TestMakefile:
         index = "https://index.invalid/cu999"
         plan = make("--dry-run", "setup", f"VENV={tmp_path}/venv", f"TORCH_INDEX={index}")
         assert f"--index-url {index} {PIN}" in plan
-        assert plan.index(PIN) < plan.index("--editable '.[embedded,forecast]'")
+        assert plan.index(PIN) < plan.index("--editable '.[embedded,fast,forecast]'")
 
     def test_without_a_new_enough_python_it_says_so(self, tmp_path: Path) -> None:
         words = ["make", "--directory", str(ROOT), "setup", "PYTHON=", f"VENV={tmp_path}/venv"]

@@ -20,7 +20,7 @@ from service.app import create_app
 from service.db.migrate import upgrade
 from service.db.rows import PolicyRow
 from service.db.session import Database
-from service.http_protocol import ProblemProtocol
+from service.http_protocol import PROTOCOL
 from service.ids import new_id
 from service.instances.service import parse, store
 from service.settings import Settings
@@ -64,7 +64,7 @@ def running(settings: Settings, port: int = 0) -> Iterator[Server]:
     app = create_app(settings)
     server = uvicorn.Server(
         uvicorn.Config(
-            app, http=ProblemProtocol, port=port, log_level="warning", timeout_graceful_shutdown=2, server_header=False
+            app, http=PROTOCOL, port=port, log_level="warning", timeout_graceful_shutdown=2, server_header=False
         )
     )
     thread = threading.Thread(target=server.run, daemon=True)

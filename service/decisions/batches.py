@@ -1,0 +1,230 @@
+"""Recommending in batches: requests that come at the same time are decided together and recorded together.
+
+One thread decides, one writes. While the first decides for the requests it has, and the second waits for the database,
+the next requests gather by themselves: nobody waits for a batch to fill. A request is answered once the transaction
+that holds its record is committed. What would keep others waiting (a policy that is not loaded yet, or takes its time
+to decide) is sent the ordinary way, a thread for each request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from service import idempotency
+from service.db.session import Database
+from service.decisions import repository, service
+from service.decisions.asked import Asked
+from service.decisions.service import Recommendation
+from service.decisions.serving import ServedPolicies
+from service.errors import ApiError
+from service.idempotency import Once
+from service.metrics import Metrics
+from service.policies.repository import PolicyKey, key_by_ref
+from service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MOST_TOGETHER = 64  # requests decided, and recorded, together
+PATIENCE_SECONDS = 2.0  # a request that has waited this long for its turn is refused: its sender has given up
+
+Outcome = Recommendation | Response | Exception
+
+
+class TakeOrdinaryWay(Exception):
+    """This request would keep others waiting."""
+
+
+@dataclass(eq=False)
+class Asking:
+    """One request on its way through the batches."""
+
+    ref: str
+    asked: Asked
+    body: bytes
+    owner: str
+    once: Once | None
+    answered: asyncio.Future[Recommendation | Response]
+    came: float = field(default_factory=time.monotonic)
+
+
+Answer = tuple[Asking, Outcome]
+Decided = tuple[Asking, Recommendation]
+
+
+class Batches:
+    """The two threads and what waits for them; `recommend` is for the event loop's thread alone."""
+
+    def __init__(self, settings: Settings, database: Database, served: ServedPolicies, metrics: Metrics) -> None:
+        self._most = settings.max_waiting
+        self._database = database
+        self._served = served
+        self._metrics = metrics
+        self._open = 0  # requests taken and not answered; of the event loop's thread
+        self._asked: SimpleQueue[Asking | None] = SimpleQueue()
+        self._decided: SimpleQueue[list[Decided] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start both threads."""
+        for name, run in (("decide", self._decide_all), ("record", self._record_all)):
+            thread = threading.Thread(target=run, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def close(self) -> None:
+        """Answer what was taken, then end the threads."""
+        for queue, thread in zip((self._asked, self._decided), self._threads, strict=True):
+            queue.put(None)
+            thread.join()
+        self._threads = []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more request would wait too long."""
+        return self._open >= self._most
+
+    async def recommend(self, ref: str, asked: Asked, body: bytes, owner: str, once: Once | None) -> Any:
+        """A `Recommendation` whose record is committed, or the response given to the same key before.
+
+        Raises:
+            TakeOrdinaryWay: it is not for a batch; nothing was done.
+            ApiError: it is refused, or 503 because too many wait.
+        """
+        if self.is_full or not self._threads:
+            raise busy()
+        asking = Asking(ref, asked, body, owner, once, asyncio.get_running_loop().create_future())
+        self._open += 1
+        try:
+            self._asked.put(asking)
+            return await asking.answered
+        finally:
+            self._open -= 1
+
+    def _decide_all(self) -> None:
+        while (batch := _gathered(self._asked)) is not None:
+            _deliver(self._decide(batch))
+
+    def _record_all(self) -> None:
+        while (parts := _gathered(self._decided)) is not None:
+            _deliver(self._record([one for part in parts for one in part]))
+
+    def _decide(self, batch: Sequence[Asking]) -> list[Answer]:
+        """Decide for a batch; what was decided goes on to be recorded, the answers to the rest are returned."""
+        now = time.monotonic()
+        late = [asking for asking in batch if now - asking.came > PATIENCE_SECONDS]
+        batch = [asking for asking in batch if now - asking.came <= PATIENCE_SECONDS]
+        try:
+            with self._database.read() as session:
+                replayed = _replayed(session, batch)
+                keys = {ref: key_by_ref(session, ref) for ref in {asking.ref for asking in batch}}
+        except Exception as error:  # whatever goes wrong with a batch is the answer to it, and ends no thread
+            return [(asking, error) for asking in batch]
+        found: list[Answer] = [*((asking, busy()) for asking in late), *replayed.items()]
+        for ref, key in keys.items():
+            found += self._decide_by(key, [a for a in batch if a.ref == ref and a not in replayed])
+        decided = [(asking, one) for asking, one in found if isinstance(one, Recommendation)]
+        if decided:
+            self._decided.put(decided)
+        return [(asking, one) for asking, one in found if not isinstance(one, Recommendation)]
+
+    def _decide_by(self, key: PolicyKey | None, askings: Sequence[Asking]) -> list[Answer]:
+        """What one policy decides for its part of a batch."""
+        policy = self._served.quick(key.artifact_digest) if key is not None else None
+        if key is None or policy is None:
+            return [(asking, TakeOrdinaryWay()) for asking in askings]
+        try:
+            found = service.recommend_together(policy, key, [(a.asked, a.body, a.owner) for a in askings])
+        except Exception as error:
+            return [(asking, error) for asking in askings]
+        self._measure(key, found)
+        return list(zip(askings, found, strict=True))
+
+    def _measure(self, key: PolicyKey, found: Sequence[Recommendation | ApiError]) -> None:
+        decided = [one for one in found if isinstance(one, Recommendation)]
+        self._metrics.batch_requests.observe(len(found))
+        for one in decided:
+            self._metrics.recommend_seconds.observe(one.answer["elapsed_ms"] / 1000)
+            self._metrics.recommended_states.inc(one.states)
+        if decided:
+            self._served.note(key.artifact_digest, decided[0].seconds)
+
+    def _record(self, batch: Sequence[Decided]) -> list[Answer]:
+        """The answers, once their records are committed in one transaction; one by one where that breaks a rule."""
+        try:
+            with self._database.write() as session:
+                return _written(session, batch)
+        except IntegrityError as error:  # a policy was deleted meanwhile
+            if len(batch) == 1:
+                return [(batch[0][0], error)]
+            return [answer for one in batch for answer in self._record([one])]
+        except Exception as error:
+            return [(asking, error) for asking, _ in batch]
+
+
+def busy() -> ApiError:
+    """503: too many requests wait."""
+    return ApiError("busy", "Too many requests wait for their turn.", headers={"Retry-After": "1"})
+
+
+def _gathered(queue: SimpleQueue[Any]) -> list[Any] | None:
+    """What waits in a queue, at least one; None once it is closed."""
+    batch = [queue.get()]
+    try:
+        while len(batch) < MOST_TOGETHER and batch[-1] is not None:
+            batch.append(queue.get_nowait())
+    except Empty:
+        pass
+    if batch[-1] is None:
+        batch.pop()
+        if batch:
+            queue.put(None)
+    return batch or None
+
+
+def _replayed(session: Session, batch: Sequence[Asking], hold: bool = False) -> dict[Asking, Outcome]:
+    """Which requests were answered before under their key, and how; with `hold` the keys are held until commit."""
+    keyed = [(asking, asking.once) for asking in batch if asking.once is not None]
+    if not keyed:
+        return {}
+    found = idempotency.earlier(session, [(once, asking.owner) for asking, once in keyed], hold)
+    return {asking: one for (asking, _), one in zip(keyed, found, strict=True) if one is not None}
+
+
+def _written(session: Session, batch: Sequence[Decided]) -> list[Answer]:
+    """Insert records and keys; a key that another process has answered meanwhile gets that answer."""
+    replayed = _replayed(session, [asking for asking, _ in batch], hold=True)
+    mine = [(asking, found) for asking, found in batch if asking not in replayed]
+    repository.add(session, [found.row for _, found in mine])
+    idempotency.keep(session, [(a.once, a.owner, found.encoded) for a, found in mine if a.once is not None])
+    return [*replayed.items(), *mine]
+
+
+def _deliver(answers: Sequence[Answer]) -> None:
+    """Answer requests from another thread, waking the event loop once."""
+    if not answers:
+        return
+    try:
+        answers[0][0].answered.get_loop().call_soon_threadsafe(_settle, answers)
+    except RuntimeError:  # the loop has ended: nobody waits any more
+        log.info("%d answers came after the end", len(answers))
+
+
+def _settle(answers: Sequence[Answer]) -> None:
+    for asking, outcome in answers:
+        if asking.answered.done():
+            continue
+        if isinstance(outcome, Exception):
+            asking.answered.set_exception(outcome)
+        else:
+            asking.answered.set_result(outcome)
