@@ -20,6 +20,7 @@ from service.decisions.express import Express
 from service.decisions.serving import ServedPolicies
 from service.instances.drawing import Drawings
 from service.jobs.bell import make_bell
+from service.jobs.feeds import Feeds
 from service.keys.memory import KnownKeys
 from service.keys.service import Door
 from service.metrics import Metrics
@@ -61,6 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.bell = make_bell(settings)
     app.state.served = ServedPolicies(settings, metrics)
     app.state.batches = Batches(settings, app.state.database, app.state.served, metrics)
+    app.state.feeds = Feeds(app.state.database, settings.max_streams)
     app.state.drawings = Drawings()
     metrics.watch_jobs(lambda: jobs_by_state(app.state.database))
     errors.install(app)
@@ -78,7 +80,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.served.warm_up(app.state.database)
     app.state.batches.start()
     try:
-        yield
+        async with app.state.feeds.running():
+            yield
     finally:
         app.state.batches.close()
         app.state.served.close()

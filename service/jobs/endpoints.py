@@ -29,6 +29,7 @@ from service.idempotency import TheOnce
 from service.ids import ID_PATTERN
 from service.jobs import repository, service, streaming
 from service.jobs.bell import Bell, ring_after_commit
+from service.jobs.feeds import Feeds
 from service.jobs.schemas import JobRequest, JobView, ResultView
 from service.jobs.states import QUEUED, Kind, State
 from service.keys.callers import Caller
@@ -138,6 +139,10 @@ async def get_events(
     after: Annotated[int, Query(ge=0, le=MAX_SEQ, description="Only events numbered above this.")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000, description="Most events of a page (JSON).")] = 200,
     wait: Annotated[float, Query(ge=0, le=300, description="Seconds to wait for the first event (JSON).")] = 0,
+    about: Annotated[
+        int | None,
+        Query(ge=100, le=5000, description="The whole past in about so many events, the latest among them (JSON)."),
+    ] = None,
     last_event_id: Annotated[str | None, Header(description="As `after`; sent by an EventSource.")] = None,
 ) -> Response:
     """What happens, as it happens: a stream, or with `Accept: application/json` a page (long poll)."""
@@ -145,14 +150,20 @@ async def get_events(
     if last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit():
         after = min(int(last_event_id[:12]), MAX_SEQ)
     await anyio.to_thread.run_sync(_require, database, job_id)
+    feeds: Feeds = request.app.state.feeds
     if chosen == JSON:
         wait = min(wait, settings.max_wait_seconds)
-        page = await streaming.wait_page(database, job_id, after, limit, wait)
+        if about is None:
+            page = await streaming.wait_page(database, feeds, job_id, after, limit, wait)
+        else:
+            page = await anyio.to_thread.run_sync(streaming.read_thinned, database, job_id, about)
         return Response(page.model_dump_json(), media_type=JSON)
-    if await anyio.to_thread.run_sync(streaming.is_over, database, job_id, after):
+    feeds.check_room()
+    head = await anyio.to_thread.run_sync(streaming.read_head, database, job_id)
+    if head.has_ended and 0 < after >= head.last:
         return Response(status_code=204)
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return EventSourceResponse(streaming.stream(database, job_id, after), headers=headers)
+    return EventSourceResponse(streaming.stream(database, feeds, job_id, after, head), headers=headers)
 
 
 @router.get(

@@ -6,7 +6,7 @@ and so serialises the events of one job on its row.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -119,6 +119,21 @@ def events_after(session: Session, job_id: str, after: int, limit: int) -> list[
     """The job's events numbered above `after`, in order."""
     query = select(JobEventRow).where(JobEventRow.job_id == job_id, JobEventRow.seq > after)
     return list(session.scalars(query.order_by(JobEventRow.seq).limit(limit)))
+
+
+def events_among(session: Session, job_id: str, numbers: Collection[int]) -> list[JobEventRow]:
+    """The job's events of these numbers, and its changes of state, in order."""
+    mine = select(JobEventRow).where(JobEventRow.job_id == job_id)
+    found = {row.seq: row for row in session.scalars(mine.where(JobEventRow.seq.in_(numbers)))}
+    changes = mine.where(JobEventRow.type.in_(("state", "end")))
+    found |= {row.seq: row for row in session.scalars(changes.order_by(JobEventRow.seq.desc()).limit(100))}
+    return [found[seq] for seq in sorted(found)]
+
+
+def heads(session: Session, job_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Where jobs stand: id → state and the number of the last event; those that are gone are missing."""
+    query = select(JobRow.id, JobRow.state, JobRow.event_seq).where(JobRow.id.in_(job_ids))
+    return {row[0]: (row[1], row[2]) for row in session.execute(query)}
 
 
 def last_event(session: Session, job_id: str, kind: EventType) -> JobEventRow | None:

@@ -1,23 +1,25 @@
-"""A job's events as they come: a long poll, and an endless stream that resumes without a gap."""
+"""A job's events as they come: a page of the past, a long poll, and an endless stream that resumes without a gap."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
-import anyio
 import anyio.to_thread
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from sqlalchemy.orm import Session
 
 from service.db.session import Database
 from service.jobs import repository
+from service.jobs.feeds import Feed, Feeds, Head, encode
 from service.jobs.schemas import EventPage, EventView
+from service.jobs.states import FINISHED
 
-POLL_SECONDS = 0.25
 KEEPALIVE_SECONDS = 15.0
 RETRY_MILLISECONDS = 1000  # after which an EventSource that lost the line comes back
 BATCH = 500
+BLOCK = 32  # events that stay together when a long past is thinned, so that every metric of an iteration is among them
 
 
 def read_page(database: Database, job_id: str, after: int, limit: int) -> EventPage:
@@ -29,45 +31,80 @@ def read_page(database: Database, job_id: str, after: int, limit: int) -> EventP
     return EventPage(items=items, next_after=items[-1].seq if items else after, ended=ended)
 
 
-def _nothing_follows(session: Session, job_id: str, after: int) -> bool:
-    """Whether the job is gone, or its `end` is not after this number."""
-    if repository.state_and_seq(session, job_id) is None:
-        return True
-    end = repository.last_event(session, job_id, "end")
-    return end is not None and end.seq <= after
-
-
-def is_over(database: Database, job_id: str, after: int) -> bool:
-    """Whether a reader who has had this number has had them all."""
+def read_head(database: Database, job_id: str) -> Head:
+    """Where the job's events stand. One that is gone has ended."""
     with database.read() as session:
-        return after > 0 and _nothing_follows(session, job_id, after)
+        state, last = repository.state_and_seq(session, job_id) or (FINISHED[0], 0)
+    return Head(last, state in FINISHED)
 
 
-async def wait_page(database: Database, job_id: str, after: int, limit: int, wait: float) -> EventPage:
-    """The next events, waiting up to `wait` seconds for the first of them."""
+def read_thinned(database: Database, job_id: str, about: int) -> EventPage:
+    """The whole past in about so many events: changes of state, the latest, and blocks spread evenly over the rest."""
+    with database.read() as session:
+        state, last = repository.state_and_seq(session, job_id) or ("", 0)
+        if last <= about:
+            rows = repository.events_after(session, job_id, 0, about)
+        else:
+            rows = repository.events_among(session, job_id, _spread(last, about))
+        items = [EventView.of(row) for row in rows]
+        return EventPage(items=items, next_after=last, ended=state in FINISHED)
+
+
+def _spread(last: int, about: int) -> set[int]:
+    """Numbers from 1 to `last`: the latest half of `about`, and whole blocks before them."""
+    latest = about // 2
+    blocks = max((about - latest) // BLOCK, 1)
+    starts = {1 + (last - latest) * block // blocks for block in range(blocks)}
+    return {first + k for first in starts for k in range(BLOCK)} | set(range(last - latest + 1, last + 1))
+
+
+def _nothing_follows(session: Session, job_id: str, after: int) -> bool:
+    """Whether the job is gone, or has ended with this event or an earlier one."""
+    head = repository.state_and_seq(session, job_id)
+    return head is None or (head[0] in FINISHED and head[1] <= after)
+
+
+async def wait_page(database: Database, feeds: Feeds, job_id: str, after: int, limit: int, wait: float) -> EventPage:
+    """The next events, waiting up to `wait` seconds for the first of them; ApiError 503 if too many wait."""
+    page = await anyio.to_thread.run_sync(read_page, database, job_id, after, limit)
+    if page.items or page.ended or wait <= 0:
+        return page
+    feeds.check_room()
     deadline = time.monotonic() + wait
-    while True:
-        page = await anyio.to_thread.run_sync(read_page, database, job_id, after, limit)
-        left = deadline - time.monotonic()
-        if page.items or page.ended or left <= 0:
-            return page
-        await anyio.sleep(min(POLL_SECONDS, left))
+    with feeds.follow(job_id, Head(after, False)) as feed:
+        while feed.last <= after and not feed.has_ended and await _told(feed, deadline - time.monotonic()):
+            pass
+    return await anyio.to_thread.run_sync(read_page, database, job_id, after, limit)
 
 
-async def stream(database: Database, job_id: str, after: int) -> AsyncIterator[bytes]:
-    """Server-sent events from a number on, until `end`; each event's id is its number."""
-    yield format_sse_event(retry=RETRY_MILLISECONDS)
-    spoke = time.monotonic()
-    while True:
-        page = await anyio.to_thread.run_sync(read_page, database, job_id, after, BATCH)
-        for event in page.items:
-            yield format_sse_event(data_str=event.model_dump_json(), event=event.type, id=str(event.seq))
-        if page.ended:
-            return
-        after, now = page.next_after, time.monotonic()
-        if page.items:
-            spoke = now
-        elif now - spoke >= KEEPALIVE_SECONDS:
-            spoke = now
-            yield KEEPALIVE_COMMENT
-        await anyio.sleep(0 if len(page.items) == BATCH else POLL_SECONDS)
+async def stream(database: Database, feeds: Feeds, job_id: str, after: int, head: Head) -> AsyncIterator[bytes]:
+    """Server-sent events from a number on, until `end`; each event's id is its number. `head` was read just now."""
+    with feeds.follow(job_id, head) as feed:
+        yield format_sse_event(retry=RETRY_MILLISECONDS)
+        while True:
+            told = feed.after(after)
+            if told is None:  # it is behind what the feed holds
+                page = await anyio.to_thread.run_sync(read_page, database, job_id, after, BATCH)
+                yield b"".join(map(encode, page.items))
+                after = page.next_after
+                if page.ended:
+                    return
+            elif told:
+                yield b"".join(one.encoded for one in told)
+                after = told[-1].seq
+                if told[-1].is_last:
+                    return
+            elif feed.has_ended:
+                return
+            elif not await _told(feed, KEEPALIVE_SECONDS):
+                yield KEEPALIVE_COMMENT
+
+
+async def _told(feed: Feed, seconds: float) -> bool:
+    """Wait for news of a job; False if there was none in time."""
+    try:
+        async with asyncio.timeout(max(seconds, 0)):
+            await feed.news.wait()
+    except TimeoutError:
+        return False
+    return True

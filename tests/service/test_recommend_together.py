@@ -29,8 +29,9 @@ ALIKE = 1e-4  # of a quantity: the last of the four decimals that are given
 
 
 @pytest.fixture
-def server(settings: Settings) -> Iterator[Server]:
-    """A server with the policy `orders`, which has decided and is known to be quick."""
+def server(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server with the policy `orders`, which has decided and is known to be quick; however busy this machine is."""
+    monkeypatch.setattr(rooms, "PATIENCE_SECONDS", 60.0)
     with running(settings) as server, server.client() as client:
         add_policy(server, example_document())
         for _ in range(3):
