@@ -44,6 +44,9 @@ class Work:
         self.remedies.update(other.remedies)
 
 
+Told = tuple[str, tuple[Any, ...]]  # a method of lanes that has no answer, and its arguments
+
+
 class Worker(Protocol):
     """What a lane holds."""
 
@@ -55,10 +58,18 @@ class Lanes:
     """Several lanes, spread over processes. Close it when done (it is a context manager)."""
 
     def __init__(
-        self, make: Callable[[], Worker], lanes: int, processes: int, helpers: Sequence[Connection] = ()
+        self,
+        make: Callable[[], Worker],
+        lanes: int,
+        processes: int,
+        helpers: Sequence[Connection] = (),
+        told: Callable[[], Sequence[Told]] = tuple,
     ) -> None:
-        """Each lane holds what `make` makes, in the process it lives in; with several, `make` is pickled."""
-        self.count, self._make = lanes, make
+        """Each lane holds what `make` makes, in the process it lives in; with several, `make` is pickled.
+
+        `told` gives what a lane must have been told to be up to date; one that takes over a helper's place is told it.
+        """
+        self.count, self._make, self._told = lanes, make, told
         helpers = helpers[: max(lanes - 1, 0)]
         self._helpers = len(helpers)  # the last of the pipes
         spread = min(processes, lanes - len(helpers))
@@ -129,6 +140,9 @@ class Lanes:
             raise InnerSolveError("a worker process ended before it answered")
         self._pipes[worker].close()
         self._pipes[worker] = self._spawn()
+        for method, arguments in self._told():
+            parts = [(lane, arguments) for lane in self._lanes_of(worker, self.count)]
+            self._pipes[worker].send((method, parts, False))
 
     def work(self) -> Work:
         """What all lanes have done so far."""

@@ -84,6 +84,13 @@ class SDDPConfig(Config):
         le=256,
         description="Processes that the lanes run in; null: one a core. It does not change a result.",
     )
+    helpers: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Free workers that may be asked to take lanes over, for systems whose stages take milliseconds; "
+        "each is busy with it until the training ends. Give lanes and trials enough. It does not change a result.",
+    )
     check_every: int = Field(25, ge=1, le=100_000, description="Iterations between simulations of the policy.")
     simulation_paths: int = Field(64, ge=2, le=100_000, description="Paths of a simulation, the same every time.")
     gap: float = Field(
@@ -215,7 +222,10 @@ class _Run:
         self.state = State(scale)
         self.nodes = self.whole.scaled(scale, config.multi_cut)
         processes = processes_for(config.lanes, config.processes)
-        self.lanes = Lanes(partial(StagePrograms, self.nodes), config.lanes, processes)
+        helpers = self.callbacks.helpers(min(config.helpers, config.lanes - 1)) if config.helpers else ()
+        if config.helpers:
+            self.callbacks.on_log(f"{len(helpers)} of {config.helpers} workers lend a hand")
+        self.lanes = Lanes(partial(StagePrograms, self.nodes), config.lanes, processes, helpers, self._told)
         self.pools = [CutPool(len(node.carried), node.futures) for node in self.nodes]
         self.held: list[Indices] = [np.zeros(0, dtype=np.int64) for _ in self.nodes]  # cuts in the programs, in order
         if checkpoint is not None:
@@ -323,11 +333,16 @@ class _Run:
         worth = self._worth_keeping(pool)
         missing = np.setdiff1d(worth, held)
         if len(held) + len(missing) > SLACK_ROWS * len(worth) + SPARE_ROWS:
-            self.held[stage] = worth
             self.lanes.tell("set_cuts", stage, pool.cuts.take(worth))
+            self.held[stage] = worth  # afterwards: who takes over a lane meanwhile is told of those before
         elif len(missing):
-            self.held[stage] = np.concatenate([held, missing])
             self.lanes.tell("add_cuts", stage, pool.cuts.take(missing))
+            self.held[stage] = np.concatenate([held, missing])
+
+    def _told(self) -> list[tuple[str, tuple[Any, ...]]]:
+        """What the programs of every lane hold: whoever takes over a lane starts from it."""
+        pairs = enumerate(zip(self.pools, self.held, strict=True))
+        return [("set_cuts", (stage, pool.cuts.take(held))) for stage, (pool, held) in pairs if len(held)]
 
     def _worth_keeping(self, pool: CutPool) -> Indices:
         return pool.selected() if self.config.cut_selection else np.arange(len(pool.cuts))

@@ -43,12 +43,27 @@ def same(found, expected):
     return all((a[0] == b[0]).all() and (a[1] == b[1]).all() and a[2] == b[2] for a, b in pairs)
 
 
-def helper():
-    """A connection to a thread that lends a hand over a socket."""
+def helper(leaves_after=None):
+    """A connection to a thread that lends a hand over a socket, and leaves without a word after so many messages."""
     with Listener(("127.0.0.1", 0), authkey=b"key") as listener:
         address = listener.address
-        threading.Thread(target=lambda: serve(Client(address, authkey=b"key")), daemon=True).start()
+        threading.Thread(target=lambda: serve(Hand(Client(address, authkey=b"key"), leaves_after)), daemon=True).start()
         return listener.accept()
+
+
+class Hand:
+    """One end of a connection, with a limit to the messages it takes."""
+
+    def __init__(self, connection, limit):
+        self.connection, self.limit = connection, limit
+        self.send = connection.send
+
+    def recv(self):
+        if self.limit == 0:
+            self.connection.close()
+            raise EOFError
+        self.limit = self.limit and self.limit - 1
+        return self.connection.recv()
 
 
 def test_helpers_answer_as_processes_here_do(make, work, expected):

@@ -15,6 +15,7 @@ from solvers.cut_policy import CutPolicy, weights_of
 from solvers.cuts import CutPool, Cuts
 from solvers.sddp import SDDP, SDDPConfig, nodes_of, risk_weights, train
 from tests.models.dam import Dam, Stall, extensive_optimum, problem_of
+from tests.solvers.test_lanes import helper
 
 
 def run(face: Any, discount: float = 1.0, callbacks: Callbacks | None = None, **options: Any) -> Any:
@@ -58,6 +59,34 @@ class TestWhatItIsAFunctionOf:
         assert alone.bound == shared.bound
         for name, tensor in alone.policy.state_dict().items():
             assert torch.equal(tensor, shared.policy.state_dict()[name]), name
+
+    def test_helpers_change_nothing(self) -> None:
+        asked: list[int] = []
+
+        def helpers(count: int) -> list[Any]:
+            asked.append(count)
+            return [helper() for _ in range(count)]
+
+        options = {"trials": 4, "lanes": 4, "processes": 1}
+        alone = run(Dam(4), **options)
+        helped = run(Dam(4), callbacks=Callbacks(helpers=helpers), helpers=2, **options)
+        assert asked == [2]
+        assert (alone.bound, alone.curve[-1]["cost"]) == (helped.bound, helped.curve[-1]["cost"])
+        for name, tensor in alone.policy.state_dict().items():
+            assert torch.equal(tensor, helped.policy.state_dict()[name]), name
+
+    @pytest.mark.parametrize("messages", [1, 40])
+    def test_whoever_takes_over_a_helpers_lanes_has_the_cuts(self, messages: int) -> None:
+        """A helper that leaves in the middle costs nothing of what was learnt: the bound neither falls nor errs."""
+        bounds: list[float] = []
+        callbacks = Callbacks(
+            helpers=lambda count: [helper(leaves_after=messages)],
+            on_iteration=lambda i, n, metrics: bounds.append(metrics["bound"]),
+        )
+        run(Dam(4), callbacks=callbacks, helpers=1, trials=2, lanes=2, processes=1, multi_cut=True)
+        optimum = extensive_optimum(Dam(4)) / 4
+        assert np.diff(bounds).min() >= -1e-9 * optimum
+        assert bounds[-1] == pytest.approx(optimum, rel=1e-7)
 
     def test_a_run_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(self) -> None:
         kept: list[Any] = []
