@@ -84,6 +84,13 @@ class Settings(BaseSettings):
     )
     concurrency: int = Field(default=1, ge=1, le=256, description="Jobs one worker runs on the CPU at a time.")
     job_threads: int = Field(default=1, ge=1, le=1024, description="CPU threads of a job's child process.")
+    job_ranks: int = Field(
+        default=0,
+        ge=0,
+        le=256,
+        description="Most processes of a training that shares its batches (`ranks`) that run on its worker's machine; "
+        "0: the machine's cores over `concurrency`. With GPUs, one each.",
+    )
     job_memory_mb: int = Field(default=8192, ge=64, description="Resident memory at which a job is ended [MiB].")
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",

@@ -48,7 +48,7 @@ def run_worker(settings: Settings) -> int:
     app = make_celery(settings)
     runner = Runner(settings, database, storage)
     places = Places(room)
-    helping = Helping(storage, places)
+    helping = Helping(storage, places, settings.job_threads)
     bell = make_bell(settings)
     reconciler = Reconciler(settings, database, bell)
     presence = Presence(settings, database, runner.name)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from models.dynamics import Policy
+    from solvers.ranks import Ranks
 
 
 class Config(BaseModel):
@@ -30,7 +31,8 @@ class Callbacks:
 
     `on_iteration(iteration, iterations, metrics)` reports progress; `on_checkpoint(state)` hands over everything needed
     to resume (tensors, numbers and plain containers only); `should_stop()` is asked at least once a second;
-    `helpers(count)` are connections to processes elsewhere that serve lanes (`solvers.lanes.serve`), at most so many;
+    `helpers(count)` are connections to processes elsewhere that lend a hand (`solvers.helping.serve`), at most so many;
+    `ranks(count)` is how many of so many processes that share a training may run on this machine;
     `on_log(text)` is a line for people; `on_phase(name, fraction)` says what the run is doing outside iterations.
     """
 
@@ -40,10 +42,15 @@ class Callbacks:
     on_log: Callable[[str], None] = lambda text: None
     on_phase: Callable[[str, float], None] = lambda name, fraction: None
     helpers: Callable[[int], Sequence[Connection]] = lambda count: ()
+    ranks: Callable[[int], int] = lambda count: count
 
 
 class Diverged(RuntimeError):
     """Training produced non-finite costs or gradients and could not go on."""
+
+
+class RankLost(RuntimeError):
+    """A process that shares a training with others is gone, or silent for too long."""
 
 
 class WeightsDoNotFit(ValueError):
@@ -88,6 +95,7 @@ class TrainResult:
     stopped_by: Literal["finished", "time_limit", "request"]
     # Constraint in expectation → its price [money/unit of slack], slack on validation scenarios and tolerance.
     constraints: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    ranks: int = 1  # processes that shared it at its end
     bound: BoundValue | None = None  # a lower bound on the reported cost of every policy, found on the way
     counted: int | None = None  # steps done, where a run can end between iterations
 
@@ -107,6 +115,10 @@ class SolveResult:
 
 class TrainFunction(Protocol):
     def __call__(self, request: TrainRequest, callbacks: Callbacks) -> TrainResult: ...
+
+
+class RankFunction(Protocol):
+    def __call__(self, request: TrainRequest, callbacks: Callbacks, ranks: Ranks) -> TrainResult: ...
 
 
 class SolveFunction(Protocol):
@@ -132,6 +144,7 @@ class Solver:
     needs: Callable[[Traits], list[str]]  # reasons it cannot serve a problem of these traits; empty if it can
     train: TrainFunction | None = None
     solve: SolveFunction | None = None
+    train_rank: RankFunction | None = None  # one process's part of a training that several share (`solvers.team`)
     build: Callable[[Problem, Instance, Any, str], Policy[Any, Any]] | None = None  # (…, family) → untrained policy
     # What a config breaks for an instance that its schema cannot say; pointers into the config.
     refuses: Callable[[Problem, Instance, Any], list[Issue]] = field(default=lambda problem, instance, config: [])

@@ -45,7 +45,7 @@ def moments(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
 
 
 def take_back(optimizer: Optimizer, kept: Mapping[str, Mapping[str, Any]]) -> None:
-    """Make the optimizer remember what `moments` gave."""
+    """Make the optimizer remember what `moments` gave; what was kept stays as it is."""
     state = optimizer.state_dict()
-    state["state"] = {int(k): dict(own) for k, own in kept.items()}
+    state["state"] = {int(k): {name: value.clone() for name, value in own.items()} for k, own in kept.items()}
     optimizer.load_state_dict(state)

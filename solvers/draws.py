@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from models.lazy import torch
+from solvers.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from models.dynamics import Simulator
@@ -22,7 +23,10 @@ def scenario_seed(seed: int, purpose: str, instance: int = 0) -> int:
 
 
 class Draws:
-    """Training and validation scenarios from one explicit generator each, seeds disjoint from evaluation's."""
+    """Training and validation scenarios from one explicit generator each, seeds disjoint from evaluation's.
+
+    Every rank draws all of them and keeps its own rows.
+    """
 
     def __init__(
         self,
@@ -32,27 +36,42 @@ class Draws:
         seed: int,
         device: str,
         instance: int = 0,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.simulator = simulator
+        self.simulator, self.ranks = simulator, ranks
         self.generator = torch.Generator(device).manual_seed(scenario_seed(seed, "training", instance))
         held_out = torch.Generator(device).manual_seed(scenario_seed(seed, "validation", instance))
-        self.validation = self._draw(validation, held_out)
+        self.validation = self._own(self._draw(validation, held_out))
         self.fixed = None if fixed is None else self._draw(fixed, self.generator)
 
     def _draw(self, count: int, generator: torch.Generator) -> tuple[Any, Any]:
         return self.simulator.initial(count, generator), self.simulator.sample(count, generator)
 
+    def _own(self, scenarios: tuple[Any, Any]) -> tuple[Any, Any]:
+        if self.ranks.alone:
+            return scenarios
+        part = self.ranks.part(scenarios[0].batch)
+        state, noise = (record.rows(part).map(torch.clone) for record in scenarios)
+        return state, noise
+
+    def share(self, size: int) -> float:
+        """This rank's share of a mini-batch."""
+        return self.ranks.share(self._size(size))
+
+    def _size(self, size: int) -> int:
+        return size if self.fixed is None else min(size, self.fixed[0].batch)
+
     def rehearsal(self, size: int) -> tuple[Any, Any]:
-        """As many scenarios as a mini-batch has, none of them for training: what a step is recorded on."""
-        size = size if self.fixed is None else min(size, self.fixed[0].batch)
-        return self._draw(size, torch.Generator(self.generator.device).manual_seed(0))
+        """As many scenarios as this rank has of a mini-batch, none of them for training: what a step is recorded on."""
+        return self._own(self._draw(self._size(size), torch.Generator(self.generator.device).manual_seed(0)))
 
     def batch(self, size: int) -> tuple[Any, Any]:
-        """A mini-batch: fresh scenarios, or rows of the fixed set."""
+        """This rank's part of a mini-batch: fresh scenarios, or rows of the fixed set."""
         if self.fixed is None:
-            return self._draw(size, self.generator)
+            return self._own(self._draw(size, self.generator))
         state, noise = self.fixed
         if size >= state.batch:
-            return self.fixed
+            return self._own(self.fixed)
         chosen = torch.randperm(state.batch, generator=self.generator, device=self.generator.device)[:size]
+        chosen = chosen[self.ranks.part(size)]
         return state.rows(chosen), noise.rows(chosen)

@@ -16,6 +16,8 @@ Deviations and why
   * the loss is divided by its own first value, so that the gradient clip means the same for any currency
   * classical rules are tuned by the same function (`tune_rule`)
 
+  * several processes may share a batch, `ranks`: the same gradient, summed (`solvers.ranks`)
+
 Metrics logged: cost (training batch), validation_cost, best_cost [money/stage], learning_rate, gradient_norm.
 """
 
@@ -24,7 +26,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -35,8 +37,10 @@ from solvers.core import Callbacks, Config, Diverged, Solver, TrainRequest, Trai
 from solvers.descent import copy, fill, moments, take_back, warm_cosine
 from solvers.draws import Draws, scenario_seed
 from solvers.duals import Duals
+from solvers.ranks import ALONE, Ranks, too_many
 from solvers.recorded import Recorded
 from solvers.rollout import Outcome, average_cost, relaxed, roll_out
+from solvers.team import train_together
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,6 +86,13 @@ class HDPOConfig(Config):
     recorded: bool = Field(
         True, description="On a GPU, record a step as a CUDA graph and replay it; a CPU has nothing to record."
     )
+    ranks: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Processes that share every mini-batch, as far as there are: cores of the machine, its GPUs, free "
+        "workers. Up to rounding it does not change a result.",
+    )
 
 
 @dataclass
@@ -97,12 +108,17 @@ class Run:
 
 def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
     """Train the configured family on the request's instances; returns the policy best on validation scenarios."""
+    return train_together(HDPO, request, callbacks)
+
+
+def train_rank(request: TrainRequest, callbacks: Callbacks, ranks: Ranks) -> TrainResult:
+    """One rank's part of it; alone, all of it."""
     config: HDPOConfig = request.config
     if config.precision == "bfloat16" and not request.device.startswith("cuda"):
         raise ValueError("precision: bfloat16 is for a GPU; this run is on a CPU")
     family = resolve_family(request.problem, request.instance, config)
-    lessons = _lessons(request, config, family)
-    stopped_by, run = _descend(lessons, config, request, callbacks)
+    lessons = _lessons(request, config, family, ranks)
+    stopped_by, run = _descend(lessons, config, request, callbacks, ranks)
     # Rebuilt rather than moved: a policy trained on a GPU holds dynamics that live there too.
     best = build(request.problem, request.instance, config, family)
     best.load_state_dict({name: tensor.cpu() for name, tensor in run.best_weights.items()})
@@ -114,9 +130,11 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
 class Lesson:
     """One instance to train on: its dynamics, scenarios, unit of cost and the multipliers of its constraints."""
 
-    def __init__(self, request: TrainRequest, config: HDPOConfig, family: str, place: int) -> None:
+    def __init__(
+        self, request: TrainRequest, config: HDPOConfig, family: str, place: int, ranks: Ranks = ALONE
+    ) -> None:
         instance = (request.instance, *request.also)[place]
-        self.config = config
+        self.config, self.ranks = config, ranks
         self.recorded: Recorded | None = None
         # Families read the dynamics on the processor while they build, and what they keep moves with them.
         self.simulator = request.problem.simulator(instance, counts=False)
@@ -124,7 +142,7 @@ class Lesson:
         self.policy: Policy[Any, Any] = policy.to(request.device)
         self.simulator.to(request.device)
         counts = (config.validation_scenarios, config.training_scenarios)
-        self.draws = Draws(self.simulator, *counts, request.seed, request.device, place)
+        self.draws = Draws(self.simulator, *counts, request.seed, request.device, place, ranks)
 
     def begin(self, prices: Mapping[str, float], unit: float | None = None) -> None:
         """Measure the untrained policy: its cost is the unit of the loss, so the gradient clip fits any currency."""
@@ -135,16 +153,27 @@ class Lesson:
 
     def learn(self) -> Outcome:
         """The policy on a mini-batch; the gradients of the loss are in its weights afterwards."""
-        scenarios = self.draws.batch(self.config.batch_size)
+        scenarios, share = self.draws.batch(self.config.batch_size), self.draws.share(self.config.batch_size)
         if self.recorded is not None:
-            return self.recorded(*scenarios)
-        outcome = self.attempt(*scenarios)
-        self.policy.zero_grad(set_to_none=True)
-        torch.autograd.backward(self.loss(outcome))
-        return outcome
+            outcome = self.recorded(*scenarios)
+        else:
+            outcome = self._at_all_slacks(self.attempt(*scenarios), share)
+            self.policy.zero_grad(set_to_none=True)
+            torch.autograd.backward(self.loss(outcome))
+        return replace(outcome, cost=self.ranks.combine(self.policy.parameters(), share, outcome.cost))
+
+    def _at_all_slacks(self, outcome: Outcome, share: float) -> Outcome:
+        """The outcome with the slacks of the whole batch, and this rank's slope of them: their price bends with them,
+        so a rank's own slacks would not do."""
+        if self.ranks.alone or not outcome.names:
+            return outcome
+        slacks = outcome.slacks + (self.ranks.mean(outcome.slacks, share) - outcome.slacks).detach()
+        return replace(outcome, slacks=slacks)
 
     def record(self) -> None:
         """Make the next steps replays of one that is recorded here; `RuntimeError` where that cannot be done."""
+        if not self.ranks.alone and self.duals.names:
+            raise RuntimeError("its ranks speak of constraints half-way")
         scenarios = self.draws.rehearsal(self.config.batch_size)
         self.recorded = Recorded(self.attempt, self.loss, self.policy.parameters(), *scenarios)
 
@@ -161,16 +190,23 @@ class Lesson:
     def validate(self) -> Outcome:
         """The policy on the validation scenarios, as it will be served."""
         with torch.no_grad():
-            return roll_out(self.simulator, self.policy, *self.draws.validation)
+            own = roll_out(self.simulator, self.policy, *self.draws.validation)
+        if self.ranks.alone:
+            return own
+        share = self.ranks.share(self.config.validation_scenarios)
+        told = torch.cat((own.cost[None], own.slacks, own.slack_sizes.square()))
+        (cost, *_), slacks, squares = torch.split(self.ranks.mean(told, share), [1, len(own.slacks), len(own.slacks)])
+        return Outcome(cost, slacks, squares.sqrt(), own.names)
 
 
-def _lessons(request: TrainRequest, config: HDPOConfig, family: str) -> list[Lesson]:
+def _lessons(request: TrainRequest, config: HDPOConfig, family: str, ranks: Ranks) -> list[Lesson]:
     """Every instance's lesson; all policies hold the same weights."""
     torch.manual_seed(request.seed)  # initial weights
-    lessons = [Lesson(request, config, family, place) for place in range(1 + len(request.also))]
+    lessons = [Lesson(request, config, family, place, ranks) for place in range(1 + len(request.also))]
     first = lessons[0].policy
     if request.warm_start is not None:
         fill(first, request.warm_start)
+    ranks.follow(first.state_dict().values())
     for other in lessons[1:]:
         _share(first, other.policy)
     if request.checkpoint is None:
@@ -179,7 +215,9 @@ def _lessons(request: TrainRequest, config: HDPOConfig, family: str) -> list[Les
     return lessons
 
 
-def _descend(lessons: list[Lesson], config: HDPOConfig, request: TrainRequest, callbacks: Callbacks) -> tuple[Any, Run]:
+def _descend(
+    lessons: list[Lesson], config: HDPOConfig, request: TrainRequest, callbacks: Callbacks, ranks: Ranks
+) -> tuple[Any, Run]:
     policy = lessons[0].policy
     optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate)
     started = time.monotonic()
@@ -208,15 +246,16 @@ def _descend(lessons: list[Lesson], config: HDPOConfig, request: TrainRequest, c
             lesson.duals.ascend(outcome, config.dual_rate * rate / config.learning_rate)
         run.iteration += 1
         run.seconds = elapsed_before + time.monotonic() - started
-        stop = callbacks.should_stop()
         late = request.is_over(run.iteration, run.seconds)
+        # All ranks end with the leader, at the same step.
+        ending = ranks.agree(1 if callbacks.should_stop() else 2 if late else 0)
         metrics = {"cost": float(outcome.cost.detach()), "learning_rate": rate, "gradient_norm": norm}
-        if run.iteration % config.validation_every == 0 or run.iteration == config.iterations or stop or late:
+        if run.iteration % config.validation_every == 0 or run.iteration == config.iterations or ending:
             metrics |= judge(lessons, run)
             callbacks.on_checkpoint(_checkpoint(lessons, run, optimizer))
         callbacks.on_iteration(run.iteration, config.iterations, metrics | {"best_cost": run.best[1]})
-        if stop or late:
-            stopped_by = "request" if stop else "time_limit"
+        if ending:
+            stopped_by = "request" if ending == 1 else "time_limit"
             break
     return stopped_by, run
 
@@ -235,6 +274,8 @@ def judge(lessons: Sequence[Lesson], run: Run) -> dict[str, float]:
 
     With several instances costs are means of their ratios to the units, in the first one's money.
     """
+    # Other machines may round otherwise: ranks do not drift apart.
+    lessons[0].ranks.follow(lessons[0].policy.parameters())
     outcomes = [lesson.validate() for lesson in lessons]
     ratios = [float(outcome.cost) / lesson.unit for outcome, lesson in zip(outcomes, lessons, strict=True)]
     cost = lessons[0].unit * sum(ratios) / len(ratios)
@@ -332,14 +373,17 @@ def _needs(traits: Traits) -> list[str]:
 
 
 def _refuses(problem: Problem, instance: Instance, config: HDPOConfig) -> list[Issue]:
+    found = too_many(config.ranks, batch_size=config.batch_size, validation_scenarios=config.validation_scenarios)
+    if config.training_scenarios is not None:
+        found += too_many(config.ranks, training_scenarios=config.training_scenarios)
     if config.family == "auto":
-        return []
+        return found
     names = [family.name for family in problem.families]
     if config.family not in names:
         detail = f"{problem.name} has no policy family {config.family!r}; it has {', '.join(names)}"
     else:
         detail = problem.family(config.family).refuses(instance) or ""
-    return [Issue("family", "error", "/family", detail)] if detail else []
+    return [*found, Issue("family", "error", "/family", detail)] if detail else found
 
 
 def _refuses_several(problem: Problem, instances: tuple[Instance, ...], config: HDPOConfig) -> list[Issue]:
@@ -362,6 +406,7 @@ HDPO = Solver(
     config=HDPOConfig,
     needs=_needs,
     train=train,
+    train_rank=train_rank,
     build=build,
     refuses=_refuses,
     refuses_several=_refuses_several,

@@ -5,7 +5,7 @@ work is dealt to lanes by a fixed rule, and however many processes share the lan
 workers end when their pipe closes.
 
 Helpers are processes elsewhere that lend a hand: whoever started the run hands over connections to them, each running
-`serve`. One that is gone is replaced by a process here, whose lanes start afresh.
+`solvers.helping.serve`. One that is gone is replaced by a process here, whose lanes start afresh.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Lanes:
     def _spawn(self) -> Connection:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        worker = context.Process(target=_serve, args=(theirs, self._make), daemon=True)
+        worker = context.Process(target=serve, args=(theirs, self._make), daemon=True)
         worker.start()
         theirs.close()
         self._workers.append(worker)
@@ -176,16 +176,7 @@ def processes_for(lanes: int, wanted: int | None) -> int:
     return min(lanes, wanted if wanted is not None else len(os.sched_getaffinity(0)))
 
 
-def serve(pipe: Connection) -> None:
-    """Lend a hand to a run elsewhere, until it closes the connection."""
-    try:
-        make = pipe.recv()
-        _serve(pipe, make)
-    except (EOFError, OSError):
-        return
-
-
-def _serve(pipe: Connection, make: Callable[[], Worker]) -> None:
+def serve(pipe: Connection, make: Callable[[], Worker]) -> None:
     """A worker: does what it is told, lane by lane, until the pipe closes."""
     kept: dict[int, Worker] = {}
     trouble: str | None = None

@@ -24,6 +24,8 @@ Deviations and why (`docs/solvers/pdppo.md` has the measurements)
   * now and then one choice is replaced at random, for the critics alone: they are asked about such choices when a
     decision is explained or improved, and would know nothing of them
 
+  * several processes may share the scenarios, `ranks`: the same minibatches, gradients summed (`solvers.ranks`)
+
 Metrics logged: cost [money/stage] of the rollout, validation_cost, best_cost; entropy, kl, clipped; value_error,
 post_value_error (root mean square over the targets' standard deviation); learning_rate.
 """
@@ -31,7 +33,6 @@ post_value_error (root mean square over the targets' standard deviation); learni
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -46,8 +47,11 @@ from solvers.core import Callbacks, Config, Diverged, Solver, TrainRequest, Trai
 from solvers.descent import copy, fill, moments, take_back
 from solvers.draws import Draws
 from solvers.lessons import IMPOSSIBLE, Lessons, imitation, surrogate
+from solvers.ranks import ALONE, Ranks, too_many
 from solvers.scenario_rows import Memory, Rows
 from solvers.teachers import decomposed, empty_values, teacher, teachers, without_decomposition
+from solvers.team import train_together
+from solvers.watch import Stopped, Watch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +60,7 @@ if TYPE_CHECKING:
     from models.dynamics import Policy, Simulator
     from solvers.residual import Potentials
 
-STOP_EVERY = 0.25  # [s] between questions whether to stop
+TIE = 1e-6  # relative difference of two costs that is none
 
 
 class PDPPOConfig(Config):
@@ -132,6 +136,13 @@ class PDPPOConfig(Config):
     depth: int = Field(2, ge=1, le=16, description="Hidden layers.")
     validation_every: int = Field(10, ge=1, le=1_000_000, description="Rollouts between validations.")
     validation_scenarios: int = Field(512, ge=1, le=1_000_000, description="Scenarios of a validation.")
+    ranks: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Processes that share the scenarios, as far as there are: cores of the machine, its GPUs, free "
+        "workers. Up to rounding it does not change a result.",
+    )
 
 
 @dataclass
@@ -145,16 +156,17 @@ class Run:
     seconds: float
 
 
-class Stopped(Exception):
-    """Whoever started the run asked for its end, or its time is up."""
-
-
 def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
     """Train the configured family; returns the policy best on validation scenarios, with its critics."""
+    return train_together(PDPPO, request, callbacks)
+
+
+def train_rank(request: TrainRequest, callbacks: Callbacks, ranks: Ranks) -> TrainResult:
+    """One rank's part of it; alone, all of it."""
     config: PDPPOConfig = request.config
     family = resolve_family(request.problem, request.instance, config)
-    learner = Learner(request, config, family, callbacks)
-    watch = _Watch(request, callbacks)
+    learner = Learner(request, config, family, callbacks, ranks)
+    watch = Watch(request, callbacks, ranks)
     stopped_by, run = _learn(learner, config, request, callbacks, watch)
     best = build(request.problem, request.instance, config, family)
     best.load_state_dict({name: tensor.cpu() for name, tensor in run.best_weights.items()})
@@ -162,7 +174,7 @@ def train(request: TrainRequest, callbacks: Callbacks) -> TrainResult:
 
 
 def _learn(
-    learner: Learner, config: PDPPOConfig, request: TrainRequest, callbacks: Callbacks, watch: _Watch
+    learner: Learner, config: PDPPOConfig, request: TrainRequest, callbacks: Callbacks, watch: Watch
 ) -> tuple[Any, Run]:
     run = Run(0, math.inf, copy(learner.policy), [], 0.0)
     if request.checkpoint is not None:
@@ -188,40 +200,23 @@ def _learn(
     return "finished", run
 
 
-class _Watch:
-    """Asks whether to stop, often but not at every step; raises `Stopped` with the reason."""
-
-    def __init__(self, request: TrainRequest, callbacks: Callbacks) -> None:
-        self.limit, self.callbacks = request.time_limit, callbacks
-        self.started = self.asked = time.monotonic()
-
-    @property
-    def elapsed(self) -> float:
-        return time.monotonic() - self.started
-
-    def __call__(self) -> None:
-        now = time.monotonic()
-        if now - self.asked < STOP_EVERY:
-            return
-        self.asked = now
-        if self.callbacks.should_stop():
-            raise Stopped("request")
-        if self.limit is not None and self.elapsed >= self.limit:
-            raise Stopped("time_limit")
-
-
 class Learner:
     """Actor, critics, optimizer and the scenarios they learn from."""
 
     def __init__(
-        self, request: TrainRequest, config: PDPPOConfig, family: str, callbacks: Callbacks | None = None
+        self,
+        request: TrainRequest,
+        config: PDPPOConfig,
+        family: str,
+        callbacks: Callbacks | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.config, callbacks = config, callbacks or Callbacks()
+        self.config, self.ranks, callbacks = config, ranks, callbacks or Callbacks()
         # Built on the processor, then moved: building reads the simulator's tables.
         self.simulator = request.problem.simulator(request.instance, counts=False)
-        self.teacher = teacher(request, config.imitate, self.simulator, callbacks)
+        self.teacher = teacher(request, config.imitate, self.simulator, callbacks, ranks)
         known = config.residual and request.checkpoint is None and request.warm_start is None
-        parts = decomposed(request, callbacks).values if known else None
+        parts = decomposed(request, callbacks, ranks).values if known else None
         torch.manual_seed(request.seed)  # initial weights
         self.policy = _assemble(request.problem, request.instance, config, family, self.simulator, parts)
         for module in (self.simulator, self.policy, self.teacher):
@@ -229,6 +224,7 @@ class Learner:
                 module.to(request.device)
         if request.warm_start is not None:
             fill(self.policy, request.warm_start)
+        ranks.follow(self.policy.state_dict().values())
         self.fresh = request.warm_start is None
         self.actor: ChoicePolicy[Any, Any] = self.policy.actor
         # With a residual start the critics learn what the guide leaves, from shaped costs.
@@ -237,9 +233,10 @@ class Learner:
         self.discount = self.critics.discount
         groups = [{"params": [*self.actor.parameters()]}, {"params": [*self.critics.parameters()]}]
         self.optimizer = torch.optim.Adam(groups, lr=config.learning_rate, eps=1e-5, fused=True)
-        draws = Draws(self.simulator, config.validation_scenarios, None, request.seed, request.device)
+        draws = Draws(self.simulator, config.validation_scenarios, None, request.seed, request.device, ranks=ranks)
         self.panel, self.generator = draws.validation, draws.generator
-        self.rows = Rows(self.simulator, config.scenarios, config.restart_stages, self.generator)
+        self.rows = Rows(self.simulator, config.scenarios, config.restart_stages, self.generator, ranks)
+        self.share = ranks.share(config.scenarios)  # of the rows
         choices = self.actor.choices
         self.memory = Memory(self.rows, config.stages, choices.num_slots)
         self.potentials = self._guided(known) if config.residual else None
@@ -253,7 +250,7 @@ class Learner:
             heat(actor, self.rows, self.config.stages, self.config.softness)
         return Potentials(actor.guide, self.memory.seen.value)
 
-    def iterate(self, iteration: int, watch: _Watch) -> dict[str, float]:
+    def iterate(self, iteration: int, watch: Watch) -> dict[str, float]:
         """One rollout, and what is learned from it."""
         config = self.config
         imitated = self.teacher is not None and iteration < config.imitation_iterations
@@ -265,12 +262,12 @@ class Learner:
             # Fresh critics take over the first rollout's scale at once.
             lessons = self.study(1.0 if self.fresh and iteration == 0 else 0.1)
         told = self.learn(lessons, left, imitated, watch)
-        cost = float((self.memory.seen.decided + self.memory.seen.realized).mean())
+        cost = float(self.ranks.mean((self.memory.seen.decided + self.memory.seen.realized).mean(), self.share))
         if not math.isfinite(cost):
             raise Diverged(f"costs are not finite (iteration {iteration})")
         return {"cost": cost, "learning_rate": self.optimizer.param_groups[0]["lr"]} | told
 
-    def simulate(self, imitated: bool, watch: _Watch) -> None:
+    def simulate(self, imitated: bool, watch: Watch) -> None:
         """Fill the memory: `stages` stages of every row; choices are sampled, or every other row is the teacher's."""
         rows, memory, actor, seen = self.rows, self.memory, self.actor, self.memory.seen
         seen.goes_on.fill_(1.0)
@@ -284,7 +281,8 @@ class Learner:
             done = label = actor.pick(seen_state, stage, self._sampled, prior)
             if imitated:
                 label = self._taught(state, stage)
-                done = torch.where((torch.arange(len(stage), device=stage.device) % 2 == 0)[:, None], label, done)
+                own = torch.arange(rows.own.start, rows.own.stop, device=stage.device)
+                done = torch.where((own % 2 == 0)[:, None], label, done)
             if self.config.tries:
                 done, memory.tried[step] = self._try(state, stage, done)
                 seen.goes_on[step - 1 : step] *= (~memory.tried[step]).to(seen.goes_on.dtype)
@@ -294,15 +292,17 @@ class Learner:
                 self.potentials.put(step, prior, post, stage)
             for cohort, ended in rows.over():
                 part = rows.cohorts[cohort]
-                left = rows.state.rows(part), rows.stage[part], ended
-                cut.append((step, part, self._left_behind(*left), self._potential_behind(*left)))
-                seen.goes_on[step, part], seen.ended[step, part] = 0.0, float(ended)
+                if part.start < part.stop:
+                    left = rows.state.rows(part), rows.stage[part], ended
+                    cut.append((step, part, self._left_behind(*left), self._potential_behind(*left)))
+                    seen.goes_on[step, part], seen.ended[step, part] = 0.0, float(ended)
                 rows.restart(cohort)
         self._ask_critics(cut)
 
     def _sampled(self, logits: Tensor) -> Tensor:
         """A choice with the policy's probabilities: the first of exponential clocks of those rates to ring."""
-        clocks = torch.empty_like(logits).exponential_(generator=self.generator)
+        all_rows = logits.new_empty((self.rows.total, *logits.shape[1:]))
+        clocks = all_rows.exponential_(generator=self.generator)[self.rows.own]
         return (logits - clocks.log()).argmax(-1)
 
     def _try(self, state: Any, stage: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
@@ -311,7 +311,7 @@ class Learner:
         What a policy never does its post-decision critic knows nothing of, and could not tell a planner.
         """
         choices, row = self.actor.choices, torch.arange(len(choice), device=choice.device)
-        draws = torch.rand((2, len(choice)), generator=self.generator, device=choice.device)
+        draws = torch.rand((2, self.rows.total), generator=self.generator, device=choice.device)[:, self.rows.own]
         slot = (draws[0] * choices.num_slots).long()
         may = choices.feasible(state, stage, choice)[row, slot]
         other = choice.clone()
@@ -360,7 +360,8 @@ class Learner:
             credit = rule(seen, self.discount, config.decay)
         if config.normalise_values:
             self._normalise(torch.stack((credit.value_target.flatten(), credit.post_target.flatten())), rate)
-        advantage = (credit.advantage - credit.advantage.mean()) / (credit.advantage.std() + 1e-8)
+        centre = self.ranks.mean(credit.advantage.mean(), self.share)
+        advantage = (credit.advantage - centre) / (self.ranks.spread(credit.advantage.flatten(), self.share) + 1e-8)
         # What was tried is not what the policy does: it says nothing of V, and the policy is not to follow it.
         advantage = torch.where(memory.tried, 0.0, advantage)
         value_target = torch.where(memory.tried, memory.seen.value, credit.value_target)
@@ -372,35 +373,47 @@ class Learner:
     def _normalise(self, targets: Tensor, rate: float) -> None:
         """Centre and spread of the targets (2, row): the best multiple of the annuity, and what is left then."""
         critics, annuity = self.critics, self.critics.annuity(self.memory.stage)
-        critics.centre.lerp_((targets * annuity).mean(1) / annuity.square().mean(), rate)
-        critics.spread.lerp_((targets - critics.centre[:, None] * annuity).std(1) + 1e-6, rate)
+        product = self.ranks.mean((targets * annuity).mean(1), self.share)
+        critics.centre.lerp_(product / self.ranks.mean(annuity.square().mean(), self.share), rate)
+        left = targets - critics.centre[:, None] * annuity
+        critics.spread.lerp_(self.ranks.spread(left, self.share) + 1e-6, rate)
 
-    def learn(self, lessons: Lessons, left: float, imitated: bool, watch: _Watch) -> dict[str, float]:
+    def learn(self, lessons: Lessons, left: float, imitated: bool, watch: Watch) -> dict[str, float]:
         """Epochs of minibatches; `left` is the share of the run still to come."""
-        config, count = self.config, len(lessons.stage)
+        config, count = self.config, self.memory.stages * self.rows.total
         told: list[Tensor] = []
         for _ in range(config.epochs):
             order = torch.randperm(count, generator=self.generator, device=lessons.stage.device)
             first = len(told)
-            for index in torch.split(order, math.ceil(count / config.minibatches)):
+            for chosen in torch.split(order, math.ceil(count / config.minibatches)):
                 watch()
-                part = lessons.rows(index)
-                new = torch.log_softmax(self.actor.logits(part.state, part.stage, part.choice, part.prior), -1)
-                lesson = imitation(new, part, config.softness) if imitated else surrogate(new, part, config, left)
-                errors = self._critics_error(part)
-                entropy = -(new.exp() * new).sum(-1).mean()
-                weight = 0.0 if imitated else config.entropy * left
-                loss = lesson.loss - weight * entropy + config.value_weight * errors.sum() / 2
+                index = self.rows.lessons(chosen)
                 self.optimizer.zero_grad(set_to_none=True)
-                torch.autograd.backward(loss)
+                # A rank may have no row of a minibatch.
+                own = (
+                    self._descent(lessons.rows(index), left, imitated)
+                    if len(index)
+                    else self.critics.spread.new_zeros(5)
+                )
+                told.append(self.ranks.combine(self.policy.parameters(), len(index) / len(chosen), own))
                 torch.nn.utils.clip_grad_norm_(self.policy.parameters(), config.gradient_clip)
                 self.optimizer.step()
-                told.append(torch.stack((entropy, lesson.kl, lesson.clipped, *errors)).detach())
             if config.kl_stop is not None and float(torch.stack(told[first:])[:, 1].mean()) > config.kl_stop:
                 break
         mean = torch.stack(told).mean(0).tolist()
         names = ("entropy", "kl", "clipped", "value_error", "post_value_error")
         return dict(zip(names, (*mean[:3], *(math.sqrt(max(error, 0.0)) for error in mean[3:])), strict=True))
+
+    def _descent(self, part: Lessons, left: float, imitated: bool) -> Tensor:
+        """Put the gradients of a minibatch into the weights; returns what is told of it."""
+        config = self.config
+        new = torch.log_softmax(self.actor.logits(part.state, part.stage, part.choice, part.prior), -1)
+        lesson = imitation(new, part, config.softness) if imitated else surrogate(new, part, config, left)
+        errors = self._critics_error(part)
+        entropy = -(new.exp() * new).sum(-1).mean()
+        weight = 0.0 if imitated else config.entropy * left
+        torch.autograd.backward(lesson.loss - weight * entropy + config.value_weight * errors.sum() / 2)
+        return torch.stack((entropy, lesson.kl, lesson.clipped, *errors)).detach()
 
     def _critics_error(self, part: Lessons) -> Tensor:
         """Mean square errors of V and V^x (the latter where it is trained), in spreads: (2,)."""
@@ -411,7 +424,7 @@ class Learner:
         post = (self.critics.post_value(part.post, part.stage) - credit.post_target) / spread[1]
         return torch.stack((state.square().mean(), post.square().mean()))
 
-    def validate(self, watch: _Watch) -> float:
+    def validate(self, watch: Watch) -> float:
         """Mean cost a stage of the policy as it will be served, on the fixed panel [money/stage]."""
         state, noise = self.panel
         simulator, weight = self.simulator, 1.0
@@ -425,7 +438,8 @@ class Learner:
             weight *= simulator.discount
         final = simulator.terminal(state)
         total = total + weight * (final.total.mean() if final.components else 0.0)
-        return float(total) / simulator.num_stages
+        share = self.ranks.share(self.config.validation_scenarios)
+        return float(self.ranks.mean(torch.as_tensor(total), share)) / simulator.num_stages
 
     def checkpoint(self, run: Run) -> dict[str, Any]:
         """Everything needed to go on as if the run had never stopped."""
@@ -452,12 +466,15 @@ class Learner:
         return Run(int(kept["iteration"]), *best, curve, float(kept["seconds"]))
 
 
-def judge(learner: Learner, run: Run, watch: _Watch) -> dict[str, float]:
+def judge(learner: Learner, run: Run, watch: Watch) -> dict[str, float]:
     """Validate; keep the weights if they are the cheapest so far."""
+    # Other machines may round otherwise: ranks do not drift apart.
+    learner.ranks.follow(learner.policy.parameters())
     with torch.no_grad():
         cost = learner.validate(watch)
     cost = cost if math.isfinite(cost) else math.inf
-    if cost < run.best_cost:
+    # Choices are finite, so policies tie; how a sum was rounded must not decide which is kept.
+    if math.isfinite(cost) and cost < run.best_cost - TIE * abs(cost):
         run.best_cost, run.best_weights = cost, copy(learner.policy)
     row = {"iteration": run.iteration, "seconds": run.seconds, "cost": cost, "best_cost": run.best_cost}
     if run.iteration or not learner.config.iterations:
@@ -509,7 +526,7 @@ def _needs(traits: Traits) -> list[str]:
 
 
 def _refuses(problem: Problem, instance: Instance, config: PDPPOConfig) -> list[Issue]:
-    found = []
+    found = too_many(config.ranks, scenarios=config.scenarios, validation_scenarios=config.validation_scenarios)
     learned = [family.name for family in problem.families if family.role == "learned"]
     if problem.values is None:
         found.append(Issue("values", "error", "", f"{problem.name} has no critics"))
@@ -544,6 +561,7 @@ PDPPO = Solver(
     config=PDPPOConfig,
     needs=_needs,
     train=train,
+    train_rank=train_rank,
     build=build,
     refuses=_refuses,
     quick={"iterations": 2, "scenarios": 16, "stages": 8, "validation_scenarios": 32, "width": 16},

@@ -197,5 +197,5 @@ def heat(actor: ResidualActor, rows: Rows, stages: int, softness: float) -> None
         rows.step(actor.choices.decision(prior.choice))
         for cohort, _ in rows.over():
             rows.restart(cohort)
-    excess, feasible = zip(*found, strict=True)
+    excess, feasible = ([rows.ranks.whole(part, rows.total) for part in parts] for parts in zip(*found, strict=True))
     actor.log_heat.fill_(math.log(heat_of(torch.cat(excess), torch.cat(feasible), softness)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.lazy import torch
 from solvers.advantages import Rollout
+from solvers.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +23,7 @@ class Rows:
     """Scenarios side by side, in cohorts that stand at the same stage; stages are known here, never asked of a GPU.
 
     A cohort that reaches the horizon, or its restart, begins anew with states and noise of its own draw; the state the
-    generator was in is kept, so that a checkpoint need not hold noise.
+    generator was in is kept, so that a checkpoint need not hold noise. Every rank draws all rows and keeps its own.
     """
 
     def __init__(
@@ -31,30 +32,35 @@ class Rows:
         scenarios: int,
         restart_stages: int | None,
         generator: torch.Generator,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.simulator, self.generator = simulator, generator
+        self.simulator, self.generator, self.ranks = simulator, generator, ranks
+        self.total, self.own = scenarios, ranks.part(scenarios)  # rows of all ranks, and which are this one's
         horizon = simulator.num_stages
         self.span = min(restart_stages or horizon, horizon)
         count = min(COHORTS, scenarios, self.span)
         cuts = [scenarios * k // count for k in range(count + 1)]
-        self.cohorts = [slice(start, stop) for start, stop in pairwise(cuts)]
+        self._drawn_rows = [slice(start, stop) for start, stop in pairwise(cuts)]
+        self.cohorts = [_within(rows, self.own) for rows in self._drawn_rows]  # of the own rows; some may have none
         self.at = [horizon * k // count for k in range(count)]  # stage of every cohort
         self.left = [self.span - self.span * k // count for k in range(count)]  # stages to its restart
         self.drawn: list[Tensor] = [generator.get_state()] * count
-        self.state, self.noise = self._draw(0, scenarios)
-        self.stage = torch.zeros(scenarios, dtype=torch.long, device=generator.device)
+        self.state, self.noise = self._draw(0, slice(scenarios), self.own)
+        self.stage = torch.zeros(self.own.stop - self.own.start, dtype=torch.long, device=generator.device)
         for cohort in range(count):
             self.begin(cohort)
 
-    def _draw(self, cohort: int, size: int) -> tuple[Any, Any]:
+    def _draw(self, cohort: int, rows: slice, own: slice) -> tuple[Any, Any]:
+        """States and noise of the own ones of these rows of all ranks."""
         self.drawn[cohort] = self.generator.get_state()
+        size, kept = rows.stop - (rows.start or 0), _within(own, rows)
         state, noise = self.simulator.initial(size, self.generator), self.simulator.sample(size, self.generator)
-        return state.map(torch.clone), noise.map(torch.clone)
+        return state.rows(kept).map(torch.clone), noise.rows(kept).map(torch.clone)
 
     def begin(self, cohort: int) -> None:
         """New scenarios for a cohort, at the stage noted for it."""
         rows = self.cohorts[cohort]
-        state, noise = self._draw(cohort, rows.stop - rows.start)
+        state, noise = self._draw(cohort, self._drawn_rows[cohort], self.own)
         self.state = self.state.map(torch.clone)  # what a stage returned may be shared with what is remembered
         _write(self.state, rows, state)
         _write(self.noise, rows, noise)
@@ -86,7 +92,8 @@ class Rows:
 
     def kept(self) -> dict[str, Any]:
         """What a checkpoint holds of the rows."""
-        state = {name: tensor.clone() for name, tensor in vars(self.state).items()}
+        whole = {name: self.ranks.whole(tensor, self.total) for name, tensor in vars(self.state).items()}
+        state = {name: tensor.clone() for name, tensor in whole.items()}
         drawn = [tensor.clone() for tensor in self.drawn]
         return {"state": state, "at": list(self.at), "left": list(self.left), "drawn": drawn}
 
@@ -96,7 +103,18 @@ class Rows:
         for cohort, drawn in enumerate(kept["drawn"]):
             self.generator.set_state(drawn.cpu())
             self.begin(cohort)
-        self.state = type(self.state)(**{name: value.to(self.stage.device) for name, value in kept["state"].items()})
+        own = {name: value[self.own].to(self.stage.device) for name, value in kept["state"].items()}
+        self.state = type(self.state)(**own)
+
+    def lessons(self, chosen: Tensor) -> Tensor:
+        """Which of the chosen ones of all ranks' (stage · row) lessons are the own ones, as numbered in `Memory`."""
+        if self.ranks.alone:
+            return chosen
+        stage, row = chosen // self.total, chosen % self.total - self.own.start
+        count = self.own.stop - self.own.start
+        mine = (row >= 0) & (row < count)
+        own: Tensor = stage[mine] * count + row[mine]
+        return own
 
 
 class Memory:
@@ -129,6 +147,13 @@ class Memory:
         """A record like this one for all stages."""
         total = self.stages * self.count
         return record.map(lambda tensor: tensor.new_zeros((total, *tensor.shape[1:])))
+
+
+def _within(rows: slice, outer: slice) -> slice:
+    """The part of some rows that lies in others, counted from these others' first."""
+    first = outer.start or 0
+    start = max(rows.start or 0, first)
+    return slice(start - first, max(min(rows.stop, outer.stop), start) - first)
 
 
 def _write(record: Any, rows: slice, values: Any) -> None:

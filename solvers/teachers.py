@@ -8,6 +8,7 @@ from models.core import Instance, Issue, NetworkSize, Problem
 from models.lazy import lazy
 from solvers.core import Callbacks, TrainRequest
 from solvers.lagrangian import LAGRANGIAN, kept_stages
+from solvers.ranks import Ranks
 
 if TYPE_CHECKING:
     from models.dynamics import Policy, Simulator
@@ -16,29 +17,44 @@ _part_values = lazy("models.weakly_coupled:PartValues")
 
 
 def teacher(
-    request: TrainRequest, name: str | None, simulator: Simulator[Any, Any, Any, Any], callbacks: Callbacks
+    request: TrainRequest,
+    name: str | None,
+    simulator: Simulator[Any, Any, Any, Any],
+    callbacks: Callbacks,
+    ranks: Ranks,
 ) -> Policy[Any, Any] | None:
     """The rule to imitate as it is, or the policy of another solver, trained with its defaults; None for nobody."""
     if name is None:
         return None
     if name in [family.name for family in request.problem.families]:
         return request.problem.family(name).build(request.instance, simulator, NetworkSize()).eval()
-    return _solved(request, name, callbacks)
+    return _solved(request, name, callbacks, ranks)
 
 
-def decomposed(request: TrainRequest, callbacks: Callbacks) -> Any:
+def decomposed(request: TrainRequest, callbacks: Callbacks, ranks: Ranks) -> Any:
     """The look-ahead policy of the Lagrangian decomposition, with its parts' values, by that solver's defaults."""
-    return _solved(request, LAGRANGIAN.name, callbacks)
+    return _solved(request, LAGRANGIAN.name, callbacks, ranks)
 
 
-def _solved(request: TrainRequest, name: str, callbacks: Callbacks) -> Policy[Any, Any]:
+def _solved(request: TrainRequest, name: str, callbacks: Callbacks, ranks: Ranks) -> Policy[Any, Any]:
+    """Another solver's policy, trained by the leader alone."""
     from solvers.registry import solver
 
     other = solver(name)
     own = TrainRequest(request.problem, request.instance, other.config(), request.seed)
     watched = Callbacks(should_stop=callbacks.should_stop, on_phase=callbacks.on_phase)
-    taught: Policy[Any, Any] = other.train(own, watched).policy  # type: ignore[misc]
-    return taught.eval()
+    made: list[Policy[Any, Any]] = []
+
+    def train() -> dict[str, Any]:
+        result = other.train(own, watched)  # type: ignore[misc]
+        made.append(result.policy)
+        return {"family": result.family, "weights": result.policy.state_dict()}
+
+    told = ranks.handed(train)
+    if not made:
+        made.append(other.build(request.problem, request.instance, own.config, told["family"]))  # type: ignore[misc]
+        made[0].load_state_dict(told["weights"])
+    return made[0].eval()
 
 
 def teachers(problem: Problem, instance: Instance) -> list[str]:

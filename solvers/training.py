@@ -144,6 +144,7 @@ def _package(
         training={
             "seconds": result.seconds,
             "device": request.device,
+            "ranks": result.ranks,
             "iterations": result.iterations,
             "stopped_by": result.stopped_by,
             "relaxes": list(request.problem.simulator(request.instance, counts=False).relaxes),

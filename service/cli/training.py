@@ -96,6 +96,8 @@ def _report(outcome: TrainingOutcome, root: Path, as_json: bool) -> None:
         return
     training = artifact.training
     effort = f"{training['iterations']:,} iterations in {training['seconds']:.0f} s on {training['device']}"
+    if training["ranks"] > 1:
+        effort += f", by {training['ranks']} processes"
     out.print(f"\n{artifact.solver} ({artifact.family}): {effort}, {training['stopped_by'].replace('_', ' ')}\n")
     out.print(certificate_table(artifact.certificate, f"{artifact.solver} ({artifact.family})"))
     places = places_table(artifact.certificate)

@@ -30,6 +30,7 @@ from kombu.exceptions import OperationalError
 
 from service.jobs.bell import make_celery
 from service.jobs.places import Place, Places, Queue, queue_name
+from service.jobs.process import environment
 from service.settings import Settings
 from service.storage import Storage
 
@@ -41,7 +42,7 @@ CALL_SECONDS = 15.0  # how long a training waits for helpers; a message not hear
 
 
 class Helpers:
-    """The helpers of one training: invited once, let go of when it ends. A context manager."""
+    """The helpers of one training: invited when it begins, let go of when it ends. A context manager."""
 
     def __init__(self, settings: Settings, storage: Storage, job_id: str) -> None:
         self._settings, self._storage, self._job_id = settings, storage, job_id
@@ -49,19 +50,21 @@ class Helpers:
         self._came: list[Connection] = []
 
     def invite(self, count: int) -> Sequence[Connection]:
-        """Connections to at most so many helpers that came in time; none without a broker."""
+        """Connections to at most so many helpers that came in time to this call; none without a broker."""
         if count < 1 or not self._settings.broker_url:
             return ()
+        came: list[Connection] = []
         key = secrets.token_bytes(32)
         with Listener((self._settings.helper_host, 0), authkey=key) as listener:
             self._leave_address(listener.address, key)
-            threading.Thread(target=self._accept, args=(listener, count), daemon=True, name="helpers").start()
+            threading.Thread(target=self._accept, args=(listener, count, came), daemon=True, name="helpers").start()
             if self._call(count):
                 deadline = time.monotonic() + CALL_SECONDS
-                while len(self._came) < count and time.monotonic() < deadline:
+                while len(came) < count and time.monotonic() < deadline:
                     time.sleep(0.05)
         self._storage.remove_note(self._job_id, FILE)
-        return tuple(self._came)
+        self._came += came
+        return tuple(came)
 
     def __enter__(self) -> Self:
         return self
@@ -78,11 +81,11 @@ class Helpers:
         note = json.dumps({"address": address, "key": key.hex(), "queue": self._queue})
         self._storage.leave_note(self._job_id, FILE, note.encode())
 
-    def _accept(self, listener: Listener, count: int) -> None:
+    def _accept(self, listener: Listener, count: int, came: list[Connection]) -> None:
         """Take whoever knows the key, until the listener is closed."""
-        while len(self._came) < count:
+        while len(came) < count:
             try:
-                self._came.append(listener.accept())
+                came.append(listener.accept())
             except OSError:
                 return
             except Exception as error:  # a stranger, or one that left in the middle
@@ -105,9 +108,8 @@ class Helpers:
 class Helping:
     """A worker's half: a child process for every training that is helped."""
 
-    def __init__(self, storage: Storage, places: Places) -> None:
-        self._storage = storage
-        self._places = places
+    def __init__(self, storage: Storage, places: Places, threads: int = 1) -> None:
+        self._storage, self._places, self._threads = storage, places, threads
         self._children: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
 
@@ -129,8 +131,8 @@ class Helping:
 
     def _serve(self, note: bytes, place: Place) -> None:
         command = [sys.executable, "-m", "service.jobs.helpers", str(os.getpid())]
-        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": place.gpu or ""}
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+        given = environment(self._threads, place.gpu)
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, env=given)
         self._children.add(child)
         try:
             child.communicate(note)  # by its standard input: a key never goes on a command line
@@ -146,7 +148,7 @@ class Helping:
 
 def serve_noted(note: bytes) -> None:
     """Serve the training that left this note; nothing if it is gone."""
-    from solvers.lanes import serve
+    from solvers.helping import serve
 
     with suppress(OSError, EOFError, ValueError, KeyError):
         told = json.loads(note)

@@ -69,7 +69,7 @@ class ChildProcess:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_environment(order.settings.job_threads, order.gpu),
+                env=environment(order.settings.job_threads, order.gpu),
                 pass_fds=(child_end,),
                 start_new_session=True,
             )
@@ -144,8 +144,8 @@ class ChildProcess:
             os.killpg(self.pid, number)
 
 
-def _environment(threads: int, gpu: str | None) -> dict[str, str]:
-    """The worker's environment, its import path, and the child's share of the CPU and of the GPUs."""
+def environment(threads: int, gpu: str | None) -> dict[str, str]:
+    """The worker's environment, its import path, and a child's share of the CPU and of the GPUs."""
     return {
         **os.environ,
         **{name: str(threads) for name in _THREADS},

@@ -70,6 +70,7 @@ class Reporter:
                 "fraction": iteration / iterations if iterations else 0.0,
                 "eta_seconds": _eta(self._first, iteration, iterations, now),
                 **{name: finite[name] for name in SHOWN if name in finite},
+                **({"ranks": int(finite["ranks"])} if "ranks" in finite else {}),
             }
             self._metrics |= {name: (iteration, value) for name, value in finite.items()}
             if (best := finite.get("best_cost", math.inf)) < self._best:

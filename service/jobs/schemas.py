@@ -141,7 +141,9 @@ class JobView(BaseModel):
     finished_at: datetime | None
     heartbeat_at: datetime | None
     cancel_requested_at: datetime | None
-    progress: dict[str, Any] | None
+    progress: dict[str, Any] | None = Field(
+        description="Phase, iteration and costs so far; `ranks` where several processes share a training."
+    )
     stopped_by: str | None = Field(description="What ended the work: finished, time_limit or request.")
     error: dict[str, Any] | None = Field(description="A problem document when the job failed.")
     policy_id: str | None

@@ -150,9 +150,15 @@ def _train(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcome
     if task.job.warm_start is not None and request.checkpoint is None:
         request = replace(request, warm_start=_warm_start(task))
     with Helpers(task.settings, task.storage, task.job.id) as helpers:
-        callbacks = replace(_callbacks(task, checkpoints), helpers=helpers.invite)
+        here = ranks_here(task.settings)
+        callbacks = replace(_callbacks(task, checkpoints), helpers=helpers.invite, ranks=lambda count: min(count, here))
         trained = run_training(solver, request, callbacks, job_seconds=task.job.time_limit_seconds)
     return outcomes.keep_training(trained, task.storage.artifacts, _stopped_by(task, trained.artifact.training))
+
+
+def ranks_here(settings: Settings) -> int:
+    """How many processes of one training may run on this machine."""
+    return settings.job_ranks or max(len(os.sched_getaffinity(0)) // settings.concurrency, 1)
 
 
 def _also(task: Task, problem: Problem) -> tuple[Instance, ...]:

@@ -13,7 +13,8 @@ import pytest
 from models.hydrothermal.instance import HydrothermalSystem
 from models.hydrothermal.program import HydroProgram
 from solvers.core import InnerSolveError
-from solvers.lanes import Lanes, serve
+from solvers.helping import serve
+from solvers.lanes import Lanes
 from solvers.stage_costs import StageCosts, with_targets
 from tests.models.hydro_systems import two_buses
 

@@ -40,7 +40,7 @@ def ahead_of(name: str, periods: int = 100):
 @pytest.fixture(autouse=True)
 def _quick_decomposition(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "solvers.pdppo.decomposed", lambda own, _: ahead_of(EXAMPLES[own.instance.name], own.instance.periods)
+        "solvers.pdppo.decomposed", lambda own, *_: ahead_of(EXAMPLES[own.instance.name], own.instance.periods)
     )
 
 
