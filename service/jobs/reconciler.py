@@ -102,6 +102,7 @@ class Reconciler:
             try:
                 self.look()
             except SQLAlchemyError as error:
+                self._watch.forget()  # nor could workers write their heartbeats, perhaps
                 log.warning("the database did not answer the reconciler: %s", type(error).__name__)
             except Exception:
                 log.exception("the reconciler failed; it looks again in %g s", self._settings.reconcile_seconds)

@@ -22,6 +22,10 @@ class Watch:
         self._seen: dict[Held, float] = {}
         self._looked: float | None = None
 
+    def forget(self) -> None:
+        """What was seen no longer counts: every lease is watched from anew."""
+        self._seen.clear()
+
     def lost(self, held: Sequence[Held], now: float) -> list[Held]:
         """Claims whose heartbeat has stood still for their lease; `now` is when the look began.
 

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.plant import Plant, end_events, lab, once, plant, small
+from tests.faults.plant import Plant, end_events, lab, once, plant, quick, small
 from tests.faults.report import Recovery, fault
 from tests.servers import NoServer
 from tests.service.workers import Desk
 
 
 def submit(site: Plant, instance_id: str) -> str:
-    """A job of a second, over HTTP."""
+    """A quick job, over HTTP."""
     with site.apis[0].client() as client:
-        answer = client.post("/v1/jobs", json=lab(instance_id, iterations=1))
+        answer = client.post("/v1/jobs", json=quick(instance_id))
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
 
@@ -115,7 +115,7 @@ def test_duplicate_delivery(site: Plant, instance_id: str) -> None:
     site.worker()
     site.worker()
     site.listening(2)
-    job_id = site.desk.submit(**lab(instance_id, iterations=3))
+    job_id = site.desk.submit(**quick(instance_id))
     for _ in range(20):
         assert site.desk.ring(job_id)
     ended_once(site.desk, job_id)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.faults.plant import Plant, end_events, lab, once, said
+from tests.faults.plant import Plant, end_events, lab, once, quick, said
 from tests.faults.report import PATIENCE, Recovery, fault
 
 
@@ -68,7 +68,7 @@ def test_a_minute_without(
     site.postgres.kill()
     began = time.monotonic()
     while time.monotonic() - began < 60:
-        assert client.post("/v1/jobs", json=lab(instance_id)).status_code == 503
+        assert client.post("/v1/jobs", json=quick(instance_id)).status_code == 503
         time.sleep(5)
     with recovery.within():
         site.postgres.start()
@@ -105,7 +105,7 @@ def test_every_accepted_job_is_there(site: Plant, instance_id: str, recovery: Re
             if number == 8:
                 site.postgres.start()
             name = f"restart-{number}"
-            answer = client.post("/v1/jobs", json=lab(instance_id, iterations=1), headers={"Idempotency-Key": name})
+            answer = client.post("/v1/jobs", json=quick(instance_id), headers={"Idempotency-Key": name})
             if answer.status_code == 202:
                 accepted[name] = answer.json()["id"]
             else:
@@ -113,7 +113,7 @@ def test_every_accepted_job_is_there(site: Plant, instance_id: str, recovery: Re
         with recovery.within():
             for number in range(12):
                 name = f"restart-{number}"
-                body = lab(instance_id, iterations=1)
+                body = quick(instance_id)
                 answer = client.post("/v1/jobs", json=body, headers={"Idempotency-Key": name})
                 assert answer.status_code == 202
                 assert accepted.setdefault(name, answer.json()["id"]) == answer.json()["id"]

@@ -10,7 +10,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.faults.plant import Plant, end_events, gone, lab, once, pids_below
+from tests.faults.plant import Plant, end_events, gone, lab, once, pids_below, quick
 from tests.faults.report import Recovery, fault
 
 
@@ -117,7 +117,7 @@ def test_api_killed_before_the_bell(site: Plant, instance_id: str, recovery: Rec
     api = site.api()
     before = {job["id"] for job in _jobs(site)}
     site.redis.signal(signal.SIGSTOP)
-    poster = threading.Thread(target=_post, args=(api.url, lab(instance_id, iterations=1)), daemon=True)
+    poster = threading.Thread(target=_post, args=(api.url, quick(instance_id)), daemon=True)
     poster.start()
     made = once(lambda: {job["id"] for job in _jobs(site)} - before or None)
     api.kill()
