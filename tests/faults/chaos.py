@@ -139,7 +139,7 @@ class Clients:
             self.wrong.append(f"a decision was answered {answer.status_code}: {answer.text[:200]}")
             return None
         self.counts["decisions"] += 1
-        return answer.json()["lines"]
+        return answer.json()["decision"]
 
     def _request(self, method: str, path: str, **more: Any) -> httpx.Response | None:
         """An answer of either API process, or None without one."""

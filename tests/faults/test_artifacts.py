@@ -88,7 +88,7 @@ def test_damaged_in_use(site: Plant, stored: tuple[str, Path], recovery: Recover
 def _decision(client: httpx.Client, policy_id: str) -> Any:
     answer = client.post(f"/v1/policies/{policy_id}/recommend", json={})
     assert answer.status_code == 200, answer.text
-    return answer.json()["lines"]
+    return answer.json()["decision"]
 
 
 @fault("the sweep (gc) while policies are stored and read", "no policy that has a row loses its artifact")

@@ -18,6 +18,7 @@ from service.settings import Settings
 from service.storage import Storage
 from solvers import registry
 from solvers.artifact import PolicyArtifact
+from tests.faults.report import PATIENCE, fault
 from tests.service.lab import LAB, LAB_PROGRAM
 from tests.service.test_jobs_worker import small_document
 from tests.service.workers import Desk, Worker, eventually
@@ -82,6 +83,7 @@ def weights(desk: Desk, policy_id: str | None) -> dict[str, torch.Tensor]:
 
 
 @on_sqlite
+@fault("kill -9 of a worker, SQLite", "the policy is bit for bit that of an undisturbed training")
 class TestKilledWorker:
     def test_its_job_goes_on_from_the_checkpoint_within_20_seconds(
         self, desk: Desk, start: Callable[[], Worker]
@@ -97,7 +99,7 @@ class TestKilledWorker:
         eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 5)
         other = start()
         undisturbed_id = desk.submit(instance_id=instance_id, **TRAIN)
-        seconds = LEASE_SECONDS + 20
+        seconds = (LEASE_SECONDS + 20) * PATIENCE
         eventually(lambda: "resuming from the checkpoint" in desk.log(job_id), seconds, lambda: desk.tell(job_id))
         assert time.monotonic() - killed_at < seconds
         job = desk.finished(job_id)
@@ -119,6 +121,7 @@ class TestKilledWorker:
 
 
 @on_sqlite
+@fault("SIGTERM of a worker, SQLite", "the job is given back and goes on from its checkpoint")
 class TestStoppedWorker:
     def test_its_job_is_given_back_and_goes_on(self, desk: Desk, start: Callable[[], Worker]) -> None:
         worker = start()

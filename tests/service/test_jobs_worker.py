@@ -46,10 +46,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[D
         concurrency=3,
         heartbeat_seconds=0.5,
         reconcile_seconds=0.5,
-        job_memory_mb=1500,
         overtime_seconds=5.0,
         term_seconds=0.5,
-        silence_seconds=6.0,
         checkpoint_seconds=0.0,
     )
     Storage(folder).prepare()
@@ -139,11 +137,9 @@ def submitted(desk: Desk, instance_id: str) -> dict[str, str]:
             **(train | {"time_limit": "PT1M"}), seed=7, policy_name="good", config={"iterations": 4, "pace": 0.4}
         ),
         "limit": desk.submit(**(train | {"time_limit": "PT8S"}), config={"iterations": 10_000}, policy_name="limited"),
-        "hang": desk.submit(**(train | {"time_limit": "PT1S"}), config={"behaviour": "hang", "at": 1}),
         "infeasible": desk.submit(**solve, config={"status": "infeasible"}),
     }
-    for behaviour in ("raise", "signal", "hog", "freeze"):
-        jobs[behaviour] = desk.submit(**patient, config={"behaviour": behaviour})
+    jobs["raise"] = desk.submit(**patient, config={"behaviour": "raise"})
     return jobs
 
 
@@ -216,23 +212,12 @@ class TestTraining:
 
 
 class TestFailing:
-    @pytest.mark.parametrize(
-        ("behaviour", "slug", "attempts"),
-        [
-            ("raise", "job-crashed", 1),
-            ("hog", "memory-limit", 1),
-            ("hang", "time-limit", 1),
-            ("signal", "quarantined", 2),
-            ("freeze", "quarantined", 2),
-        ],
-    )
-    def test_the_error_says_why(
-        self, desk: Desk, submitted: dict[str, str], behaviour: str, slug: str, attempts: int
-    ) -> None:
-        job = desk.finished(submitted[behaviour], 90)
+    def test_the_error_says_why(self, desk: Desk, submitted: dict[str, str]) -> None:
+        """Leaks, segfaults and hangs take longer: tests/faults/test_children.py."""
+        job = desk.finished(submitted["raise"], 90)
         assert job.error is not None, desk.tell(job.id)
-        assert (job.state, job.error["type"]) == ("failed", f"/problems/{slug}"), desk.tell(job.id)
-        assert (job.attempt, job.policy_id) == (attempts, None)
+        assert (job.state, job.error["type"]) == ("failed", "/problems/job-crashed"), desk.tell(job.id)
+        assert (job.attempt, job.policy_id) == (1, None)
         assert desk.events(job.id)[-1].data["error"] == job.error
 
     def test_a_traceback_is_in_the_log_and_nowhere_else(self, desk: Desk, submitted: dict[str, str]) -> None:
@@ -240,10 +225,6 @@ class TestFailing:
         assert SECRET in desk.log(job.id)
         assert SECRET not in str(job.error)
         assert all(SECRET not in str(event.data) for event in desk.events(job.id))
-
-    def test_how_a_process_died_is_said(self, desk: Desk, submitted: dict[str, str]) -> None:
-        assert "ended by signal 11" in str(desk.finished(submitted["signal"], 90).error)
-        assert "no longer reported" in str(desk.finished(submitted["freeze"], 90).error)
 
     @pytest.mark.parametrize(
         ("error", "slug"),
