@@ -22,7 +22,11 @@ USUAL := not slow and not faults and not chaos and not load and not fuzz
 FAST := $(USUAL) and not postgres and not processes
 
 .DEFAULT_GOAL := help
-.PHONY: hostile help setup setup-browser dev demo serve test static check format lint types contracts fast screenshots bench clean
+# How long `make chaos` breaks things [s], and the seed it draws from.
+CHAOS_SECONDS ?= 600
+CHAOS_SEED ?= 1
+
+.PHONY: hostile help setup setup-browser dev demo serve test faults chaos static check format lint types contracts fast screenshots bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +49,12 @@ test: dev ## Run every test, with its own Redis and PostgreSQL
 
 hostile: dev ## Attack a service with every hostile request there is and 20,000 drawn anew; prints the count (minutes)
 	$(BIN)/python -m pytest -s tests/hostile
+
+faults: dev ## Break a running service in every way that docs/reliability.md names; prints promises and recoveries
+	$(BIN)/python -m pytest -m faults -p tests.faults.report --timeout 900
+
+chaos: dev ## Random faults under load for ten minutes; every job must be accounted for (CHAOS_SECONDS, CHAOS_SEED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED)
 
 static: dev format lint types contracts ## Format, lint, types and import contracts
 

@@ -9,6 +9,7 @@ import pytest
 
 from solvers import registry
 from tests.faults.plant import Plant, plant, small
+from tests.faults.report import recovery  # noqa: F401 — a fixture
 from tests.servers import NoServer
 from tests.service.lab import LAB, LAB_PROGRAM
 
