@@ -23,16 +23,19 @@ from typing import Any
 import httpx
 import psutil
 import redis
+from sqlalchemy import select
 
 from service.broker import redis_binaries
 from service.db.migrate import upgrade
+from service.db.rows import JobRow
 from service.db.session import Database
+from service.jobs.states import FINISHED
 from service.settings import Settings
 from service.storage import Storage
 from tests.faults.report import PATIENCE
-from tests.servers import NoServer, Postgres, PostgresServer, _die_with_parent
+from tests.servers import NoServer, Postgres, PostgresServer
 from tests.service.api_server import example_document
-from tests.service.workers import ROOT, Desk, Worker, environment, eventually
+from tests.service.workers import ROOT, Desk, Worker, end_with_parent, environment, eventually
 
 START_SECONDS = 60.0
 END_SECONDS = 10.0  # within which a process without an owner must be gone
@@ -61,7 +64,7 @@ class Redis:
         command = [str(self._binary), "--port", "0", "--unixsocket", str(self._socket), "--dir", str(self._folder)]
         with (self._folder / "redis.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--save", "", *kept], stdout=log, stderr=log, preexec_fn=_die_with_parent
+                [*command, "--save", "", *kept], stdout=log, stderr=log, preexec_fn=end_with_parent
             )
         eventually(self._answers, START_SECONDS, lambda: (self._folder / "redis.log").read_text()[-500:])
 
@@ -111,7 +114,7 @@ class Api:
         command = [sys.executable, "-m", "service.cli", "serve", "--api-only", "--json", "--port", str(self.port)]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, env=environment(self._settings), cwd=ROOT, stdout=log, stderr=log, preexec_fn=_die_with_parent
+                command, env=environment(self._settings), cwd=ROOT, stdout=log, stderr=log, preexec_fn=end_with_parent
             )
 
     def is_ready(self) -> bool:
@@ -181,10 +184,14 @@ class Plant:
         return [p for p in psutil.process_iter() if _is_child(p, self.settings.data_dir)]
 
     def at_rest(self) -> None:
-        """End the workers a test has left, so that the next finds none."""
+        """End the workers and the jobs a test has left, so that the next finds none."""
         for worker in self.workers:
             worker.kill()
         self.workers.clear()
+        with self.database.read() as session:
+            unfinished = session.scalars(select(JobRow.id).where(JobRow.state.not_in(FINISHED))).all()
+        for job_id in unfinished:
+            self.desk.cancel(job_id)
         eventually(lambda: not self.children(), END_SECONDS * PATIENCE, lambda: f"{self.children()}")
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -43,6 +44,7 @@ class Worker:
                 cwd=ROOT,
                 stdout=output,
                 stderr=output,
+                preexec_fn=end_with_parent,
             )
 
     def children(self) -> list[psutil.Process]:
@@ -65,6 +67,12 @@ class Worker:
         finally:
             if self.process.poll() is None:
                 self.kill()
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process with the one that starts it, however that one ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def environment(settings: Settings) -> dict[str, str]:
