@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import Any, Protocol
 
 from celery import Celery
@@ -24,6 +25,7 @@ TASK = "herenow.bell"
 FILES = "filesystem://"
 FILE_POLL_SECONDS = 0.2
 AWAY_SECONDS = 5.0
+LOOK_SECONDS = 2
 
 
 class Bell(Protocol):
@@ -101,7 +103,20 @@ def make_celery(settings: Settings) -> Celery:
         worker_prefetch_multiplier=1,
         worker_send_task_events=False,
     )
+    _look_often(app)
     return app
+
+
+def _look_often(app: Celery) -> None:
+    """Look for a broker that is away every so many seconds; Celery would wait ever longer, up to half a minute."""
+    connect = app.connection_for_read
+
+    def connection_for_read(*given: Any, **more: Any) -> Any:
+        connection = connect(*given, **more)
+        connection.ensure_connection = partial(connection.ensure_connection, interval_max=LOOK_SECONDS)
+        return connection
+
+    app.connection_for_read = connection_for_read
 
 
 def _transport(url: str) -> tuple[str, dict[str, Any]]:
