@@ -15,7 +15,7 @@ import redis
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.jobs.repository import held
-from service.jobs.states import FINISHED
+from service.jobs.states import FINISHED, QUEUED
 from tests.faults.plant import Plant, once
 from tests.faults.report import PATIENCE, PROMISED_SECONDS
 from tests.service.workers import Worker
@@ -97,13 +97,13 @@ class Breaker:
         return found
 
     def _taken_again(self, jobs: dict[str, int]) -> float | None:
-        """Until each of these is in other hands, or has ended."""
+        """Until each of these is back in the queue, in other hands, or has ended; busy workers are no fault."""
         if not jobs:
             return None
 
         def well() -> bool:
             rows = [self._site.desk.job(job_id) for job_id in jobs]
-            return all(row.state in FINISHED or row.attempt > jobs[row.id] for row in rows)
+            return all(row.state in (*FINISHED, QUEUED) or row.attempt > jobs[row.id] for row in rows)
 
         return self._until(well)
 
@@ -148,7 +148,7 @@ class Breaker:
 
         def well() -> bool:
             rows = [self._site.desk.job(job_id) for job_id in jobs]
-            return all(row.state in FINISHED or (row.worker is not None and mark not in row.worker) for row in rows)
+            return all(row.state in FINISHED or mark not in (row.worker or "") for row in rows)
 
         return self._until(well)
 
