@@ -122,12 +122,12 @@ else
 endif
 	@touch $@
 
-$(VENV)/.setup: pyproject.toml $(VENV)/.torch
+$(VENV)/.setup: pyproject.toml service/client/pyproject.toml $(VENV)/.torch
 	@echo "Installing Herenow and its dependencies (a few minutes the first time)"
-	@$(PIP) install --editable '.[embedded,fast,forecast]'
+	@$(PIP) install --editable '.[embedded,fast,forecast]' --editable ./service/client
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml $(VENV)/.torch
+$(VENV)/.dev: pyproject.toml service/client/pyproject.toml $(VENV)/.torch
 	@echo "Installing Herenow with what its tests and checks need"
-	@$(PIP) install --editable '.[dev]'
+	@$(PIP) install --editable '.[dev]' --editable ./service/client
 	@touch $@ $(VENV)/.setup

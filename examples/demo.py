@@ -26,6 +26,7 @@ from rich.rule import Rule
 from service.cli.console import busy
 from service.cli.progress import RunDisplay
 from service.cli.tables import certificate_table, verdict
+from service.client import Client, JobFailed
 
 PROBLEM, CASE = "inventory_network", "eight-nodes-backlog"
 SOLVER, NAME = "hdpo", "eight-nodes"
@@ -66,6 +67,7 @@ class Tour:
     def __init__(self, url: str) -> None:
         self.url = url
         self.http = httpx.Client(base_url=url, timeout=60.0)
+        self.herenow = Client(url)
 
     def step(self, title: str) -> None:
         """Say what comes next."""
@@ -92,20 +94,6 @@ class Tour:
             raise SystemExit(f"{answer.request.method} {answer.request.url.path}: {answer.status_code}\n{answer.text}")
         return answer
 
-    def events(self, job_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The job's events as they come (server-sent events), up to and including its `end`."""
-        with self.http.stream("GET", f"/v1/jobs/{job_id}/events", timeout=None) as stream:
-            kind, data = "", ""
-            for line in stream.iter_lines():
-                field, _, value = line.partition(":")
-                if field == "event":
-                    kind = value.strip()
-                elif field == "data":
-                    data += value.strip()
-                elif not line and data:
-                    yield kind, json.loads(data)["data"]
-                    kind, data = "", ""
-
 
 def post_network(tour: Tour) -> str:
     """Post the example network as it comes from the service; returns the instance's id."""
@@ -129,14 +117,11 @@ def train(tour: Tour, instance_id: str, time_limit: str) -> str:
     job_id = tour.post("/v1/jobs", request).json()["id"]
     tour.show(f"curl -sN URL/v1/jobs/{job_id}/events")
     with RunDisplay(console) as display:
-        for kind, data in tour.events(job_id):
-            if kind == "progress":
-                display.update(data)
-    job = tour.get(f"/v1/jobs/{job_id}")
-    if job["state"] != "succeeded":
-        raise SystemExit(f"the job ended as {job['state']}: {job['error']}")
-    policy_id: str = job["policy_id"]
-    return policy_id
+        try:
+            job = tour.herenow.jobs.wait(job_id, on_progress=display.update)
+        except JobFailed as failed:
+            raise SystemExit(str(failed)) from None
+    return job.policy_id or ""
 
 
 def show_certificate(tour: Tour, policy_id: str) -> None:

@@ -22,6 +22,7 @@ from service.keys.endpoints import router as keys
 from service.policies.endpoints import router as policies
 from service.problems.endpoints import router as problems
 from service.problems.solver_endpoints import router as solvers
+from service.receipts.endpoints import router as receipts
 from service.scenario_sets.endpoints import router as scenario_sets
 from service.scenario_sets.endpoints import schema_router as scenario_schema
 from service.settings import Settings
@@ -38,6 +39,7 @@ def include_routers(app: FastAPI, settings: Settings) -> None:
         instances,
         jobs,
         policies,
+        receipts,
         aliases,
         acceptance,
         recommendations,

@@ -56,7 +56,7 @@ def receipt_of(
         "weights": weights_digest(result.policy.state_dict()),
         "code": code(solver, request),
         "dependencies": dependencies(),
-        "platform": platform_of(request.device),
+        "platform": platform_of(request.device) | {"ranks": result.ranks},
     }
 
 
@@ -146,7 +146,7 @@ def _extras(name: str) -> Iterator[str]:
 
 
 def platform_of(device: str) -> dict[str, Any]:
-    """What sums depend on to the last digit: device, processor, instructions, BLAS, threads, precision."""
+    """What sums depend on to the last digit: device, processor, instructions, BLAS, threads, precision (and ranks)."""
     is_gpu = device.startswith("cuda")
     config = torch.__config__.show()
     blas = re.search(r"Math Kernel Library Version [\w.]+|OpenBLAS[ \w.]*|BLAS_INFO=\w+", config)

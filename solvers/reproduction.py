@@ -219,6 +219,8 @@ def _remarks(then: Receipt, now: Receipt) -> list[str]:
         )
     elif now["platform"]["device"] != "cpu":
         told.append("A GPU does not promise the same sums twice.")
+    if then["platform"].get("ranks", 1) > 1:
+        told.append("Several processes shared it: their sums are those of one process but for rounding.")
     if then["resumed"]:
         told.append("The first run went on from a checkpoint after its worker was lost.")
     if then["stopped_by"] != "finished":

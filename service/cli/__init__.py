@@ -13,6 +13,7 @@ from service.cli.audit import audit
 from service.cli.cases import cases
 from service.cli.importing import import_
 from service.cli.policies import evaluate, recommend
+from service.cli.receipts import receipt, reproduce
 from service.cli.server import serve, worker
 from service.cli.training import train
 
@@ -48,6 +49,8 @@ app.command("import", rich_help_panel="Work on this machine")(import_)
 app.command(rich_help_panel="Work on this machine")(train)
 app.command(rich_help_panel="Work on this machine")(evaluate)
 app.command(rich_help_panel="Work on this machine")(recommend)
+app.command(rich_help_panel="Work on this machine")(receipt)
+app.command(rich_help_panel="Work on this machine")(reproduce)
 app.add_typer(alias, name="alias", rich_help_panel="Operate")
 app.add_typer(admin.db, name="db", rich_help_panel="Operate")
 app.add_typer(admin.keys, name="keys", rich_help_panel="Operate")

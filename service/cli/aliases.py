@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.cli.console import CommandError, emit, out, plain, refuse, reported_errors
 from service.cli.options import JsonOption
 from service.cli.tables import plain_table
+
+if TYPE_CHECKING:
+    from service.client import Client
+    from service.client.records import AliasView
 
 alias = typer.Typer(no_args_is_help=True, help="Which version of a policy on a server is in use for what.")
 
@@ -22,10 +26,11 @@ Key = Annotated[str | None, typer.Option(envvar="HERENOW_API_KEY", help="API key
 @alias.command("list")
 def alias_list(name: Name, server: Server, key: Key = None, as_json: JsonOption = False) -> None:
     """The aliases of a policy and the versions they name."""
-    from service.cli.remote import asked
+    from service.cli.remote import connected, document
 
     with reported_errors(as_json):
-        items = asked(server, key, "GET", f"/v1/policies/{_checked(name)}/aliases").json()["items"]
+        with connected(server, key) as herenow:
+            items = [document(item) for item in herenow.aliases.list(_checked(name))]
         if as_json:
             emit({"items": items})
             return
@@ -50,37 +55,33 @@ def alias_set(
     as_json: JsonOption = False,
 ) -> None:
     """Let an alias name a version; refused if somebody moves it at the same time, or a test that guards it is open."""
-    from service.cli.remote import asked
+    from service.cli.remote import connected, document
 
     with reported_errors(as_json):
-        place = f"/v1/policies/{_checked(name)}/aliases/{_checked(word)}"
-        seen = _seen(server, key, name, word)
-        condition = {"If-None-Match": "*"} if seen is None else {"If-Match": f'"{seen["etag"]}"'}
-        body = {"version": version} | ({"note": note} if note is not None else {})
-        found = asked(server, key, "PUT", place, condition, json=body).json()
+        with connected(server, key) as herenow:
+            seen = _seen(herenow, name, word)
+            found = document(herenow.aliases.put(name, word, version, seen=seen, note=note))
         _tell(as_json, found, f"{name}@{word} is version {found['policy']['version']}")
 
 
 @alias.command("remove")
 def alias_remove(name: Name, word: Word, server: Server, key: Key = None, as_json: JsonOption = False) -> None:
     """Remove an alias; the version it named stays."""
-    from service.cli.remote import asked
+    from service.cli.remote import connected
 
     with reported_errors(as_json):
-        seen = _seen(server, key, name, word)
-        if seen is None:
-            raise CommandError(f"there is no alias {name}@{word}", code=2)
-        place = f"/v1/policies/{name}/aliases/{word}"
-        asked(server, key, "DELETE", place, {"If-Match": f'"{seen["etag"]}"'})
+        with connected(server, key) as herenow:
+            seen = _seen(herenow, name, word)
+            if seen is None:
+                raise CommandError(f"there is no alias {name}@{word}", code=2)
+            herenow.aliases.delete(name, word, seen=seen)
         _tell(as_json, {"removed": f"{name}@{word}"}, f"{name}@{word} is removed")
 
 
-def _seen(server: str, key: str | None, name: str, word: str) -> Mapping[str, Any] | None:
+def _seen(herenow: Client, name: str, word: str) -> AliasView | None:
     """The alias as it stands; None if there is none."""
-    from service.cli.remote import asked
-
-    items = asked(server, key, "GET", f"/v1/policies/{_checked(name)}/aliases").json()["items"]
-    return next((item for item in items if item["alias"] == _checked(word)), None)
+    _checked(word)
+    return next((item for item in herenow.aliases.list(_checked(name)) if item.alias == word), None)
 
 
 def _checked(word: str) -> str:

@@ -55,7 +55,7 @@ def carry_out(order: Order, wishes: BinaryIO, beats: int) -> int:
     job, instance = insist(lambda: _rows(database, order.lease.job_id))
     if job is None or instance is None:
         return EXIT_LEASE_LOST
-    reporter = Reporter(database, order.lease, job.kind == "train", on_lost=_leave)
+    reporter = Reporter(database, order.lease, job.kind in ("train", "reproduce"), on_lost=_leave)
     control = Control(job.time_limit_seconds - order.elapsed)
     threading.Thread(target=_listen, args=(wishes, control), name="wishes", daemon=True).start()
     storage = Storage.of(order.settings)
@@ -114,7 +114,12 @@ def error_document(error: BaseException) -> Mapping[str, Any]:
     from service.jobs.work import GpuUnavailable
     from solvers.artifact import ArtifactError
     from solvers.core import Diverged, InnerSolveError, WeightsDoNotFit
+    from solvers.reproduction import CannotReproduce, CutShort
 
+    if isinstance(error, CannotReproduce):
+        return problem("conflict", f"The policy cannot be made again: {error}.")
+    if isinstance(error, CutShort):
+        return problem("time-limit", f"The policy was not made again: {error}.")
     if isinstance(error, OutcomeChanged):
         return problem("conflict", str(error))
     if isinstance(error, InvalidInput):

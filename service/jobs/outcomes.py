@@ -23,6 +23,7 @@ from service.jobs.lifecycle import LeaseLost
 from service.jobs.repository import Lease
 from service.jobs.service import joined_name
 from service.objects import insistently
+from service.receipts import service as receipts
 from solvers.artifact import PolicyArtifact
 from solvers.store import Store
 
@@ -152,6 +153,18 @@ class Replayed:
 
 
 @dataclass(frozen=True)
+class Reproduced:
+    """A policy made again and compared; None where it was stopped before that."""
+
+    found: dict[str, Any] | None
+
+    def rows(self, session: Session, job: JobRow, instance: InstanceRow) -> dict[str, Any]:
+        """Kept on the policy's card."""
+        kept = self.found is not None and receipts.keep(session, job, self.found)
+        return {"result": {"reproduction": self.found, "kept": kept}, "stopped_by": "finished"}
+
+
+@dataclass(frozen=True)
 class Solved:
     """A plan or bound of a program, or why there is none: infeasibility is an outcome, not a failure."""
 
@@ -253,4 +266,5 @@ def _card(kept: Kept, job: JobRow, instance: InstanceRow, recommended: bool, bet
         "recommended_for_use": recommended,
         "better_rule": better_rule,
         "versions": artifact.versions,
+        "receipt": artifact.receipt,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Kind = Literal["train", "evaluate", "solve", "accept", "replay"]
+Kind = Literal["train", "evaluate", "solve", "accept", "replay", "reproduce"]
 State = Literal["queued", "starting", "running", "finalizing", "cancelling", "succeeded", "failed", "cancelled"]
 EventType = Literal["state", "progress", "metric", "incumbent", "checkpoint", "log", "end"]
 

@@ -147,7 +147,7 @@ def _train(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcome
     )
     if task.job.also_instance_ids:
         request = replace(request, also=_also(task, problem))
-    if task.job.warm_start is not None and request.checkpoint is None:
+    if task.job.warm_start is not None:  # with a checkpoint too, which it does not touch: the receipt names it
         request = replace(request, warm_start=_warm_start(task))
     with Helpers(task.settings, task.storage, task.job.id) as helpers:
         here = ranks_here(task.settings)
@@ -236,6 +236,27 @@ def _replay(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcom
     return outcomes.Replayed(played, "time_limit" if control.late else "finished")
 
 
+def _reproduce(task: Task, problem: Problem, instance: Instance) -> outcomes.Outcome:
+    from solvers.reproduction import CutShort, reproduce, request_of
+
+    with task.database.read() as session:
+        policy = policies.by_ref(session, task.job.config["policies"][0])
+    if policy is None:
+        raise ArtifactError("the policy to make again has been deleted")
+    artifact = PolicyArtifact.load(task.storage.artifacts, policy.artifact_digest)
+    request = request_of(artifact, _also(task, problem), _warm_start(task) if task.job.warm_start else None)
+    try:
+        with Helpers(task.settings, task.storage, task.job.id) as helpers:
+            here = ranks_here(task.settings)
+            callbacks = replace(_callbacks(task, None), helpers=helpers.invite, ranks=lambda count: min(count, here))
+            found = reproduce(artifact, request, callbacks).document
+    except CutShort:
+        if task.control.late:
+            raise
+        return outcomes.Reproduced(None)  # cancelled, or given back
+    return outcomes.Reproduced(found)
+
+
 def _own_scenarios(task: Task) -> ScenarioSetRow | None:
     """The scenario set the job names, if it names one."""
     set_id = task.job.config.get("scenario_set_id")
@@ -262,6 +283,7 @@ _WORK: Mapping[str, Callable[[Task, Problem, Instance], outcomes.Outcome]] = {
     "evaluate": _evaluate,
     "accept": _accept,
     "replay": _replay,
+    "reproduce": _reproduce,
     "solve": _solve,
 }
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.receipts.schemas import ReceiptView, ReproductionView
+
 STATE_BODY: dict[str, Any] = {
     "required": True,
     "content": {
@@ -72,6 +74,13 @@ class PolicyCard(PolicySummary):
     description: dict[str, Any] = Field(default={}, description="The policy in the planner's words, for a rule.")
     better_rule: str | None = Field(default=None, description="The classical rule stored beside it that is cheaper.")
     warm_start: str | None = Field(default=None, description="The policy whose weights training started from.")
+    receipt: ReceiptView | None = Field(
+        default=None,
+        description="What its weights are a function of; null for policies made before receipts were kept.",
+    )
+    reproduction: ReproductionView | None = Field(
+        default=None, description="What making it again from its receipt showed, the latest time."
+    )
     certificate: dict[str, Any] = Field(
         description="Cost on scenarios training never saw, beside classical rules and a lower bound, on common random "
         "numbers.",

@@ -6,14 +6,17 @@ import json
 import os
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from service.cli.receipts import report
 from solvers.artifact import PolicyArtifact
 from tests.cli.terminal import COMMAND, say, say_json
 from tests.cli.test_words import STORE, store
+from tests.service.test_api_reproduce import FOUND
 
 pytestmark = pytest.mark.processes
 
@@ -42,6 +45,28 @@ def test_the_same_seed_gives_the_same_policy(trained: dict[str, Any], tmp_path: 
     again = PolicyArtifact.load(tmp_path, say_json(*words, stdin=store())["digest"])
     first = PolicyArtifact.load(trained["root"], trained["digest"])
     assert all((again.weights[name] == first.weights[name]).all() for name in first.weights)
+
+
+def test_a_policy_is_made_again_from_its_receipt(trained: dict[str, Any]) -> None:
+    assert "hdpo, seed 3" in say("receipt", trained["path"]).stdout
+    found = say_json("reproduce", trained["path"])
+    assert (found["verdict"], found["weights"]["largest_difference"]) == ("identical", 0.0)
+
+
+def test_a_policy_without_a_receipt_says_so(trained: dict[str, Any], tmp_path: Path) -> None:
+    older = replace(PolicyArtifact.load(trained["root"], trained["digest"]), receipt=None).save(tmp_path)
+    for command in ("receipt", "reproduce"):
+        refused = say(command, older, "--out", str(tmp_path))
+        assert refused.exit_code == 2
+        assert "before receipts were kept" in " ".join(refused.stderr.split())
+
+
+def test_what_making_again_showed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    differing = {**FOUND, "remarks": ["A GPU does not promise the same sums twice."]}
+    report(differing)
+    told = " ".join(capsys.readouterr().out.split())
+    for words in ("cannot be told apart", "largest difference 1e-07 (in a)", "torch: 2.12 then, 2.13 now", "A GPU"):
+        assert words in told
 
 
 def test_the_table_shows_policy_rules_and_bound(tmp_path: Path) -> None:

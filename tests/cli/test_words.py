@@ -51,7 +51,8 @@ def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
 
 def test_the_commands_are_those_promised() -> None:
     promised = (
-        "serve, worker, train, evaluate, recommend, cases, import, db upgrade, keys create, keys list, keys revoke, "
+        "serve, worker, train, evaluate, recommend, receipt, reproduce, cases, import, db upgrade, keys create, "
+        "keys list, keys revoke, "
         "keys rotate, audit, gc, alias list, alias set, alias remove"
     )
     assert {" ".join(words) for words in commands()} == set(promised.split(", "))

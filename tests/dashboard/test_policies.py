@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.dashboard.browser import TABLET, is_cut, opened, settle
 from tests.dashboard.stored import add_evaluation, add_proved, add_verdict, certificate
 from tests.service.api_server import Server
+from tests.service.test_api_reproduce import FOUND, receipt
 
 CURVE = [{"iteration": 10.0 * k, "seconds": 1.0 * k, "cost": 20.0 / k, "best_cost": 20.0 / k} for k in range(1, 6)]
 ORIGIN = {"training": {"seconds": 12.0, "device": "cpu", "iterations": 50, "stopped_by": "finished"}, "curve": CURVE}
@@ -133,6 +134,30 @@ class TestTraining:
         with page.expect_download() as saved:
             page.get_by_role("button", name="Download the card").click()
         assert saved.value.suggested_filename == "good-1.json"
+
+
+class TestReceipt:
+    def test_it_is_shown_with_what_making_it_again_showed(
+        self, page: Page, site: Server, axe: Callable[[Page], None]
+    ) -> None:
+        told = {**FOUND, "job_id": "job_01K9ZV6Q5RJ8XAMB4T0CWD3EFG", "at": "2026-11-26T07:00:00+00:00"}
+        card = {"certificate": certificate(200, 220, 190), "receipt": receipt(), "reproduction": told}
+        policy_id = add_proved(site, "receipted", **card, **ORIGIN)
+        page.goto("/#/policies/receipted?tab=training")
+        expect(page.get_by_text("cpu, any, 1 thread, AVX2")).to_be_visible()
+        made = page.get_by_role("region", name="Made again")
+        expect(made).to_contain_text("Other weights, but the costs cannot be told apart.")
+        expect(made.get_by_role("row", name="torch 2.12 2.13")).to_be_visible()
+        settle(page)
+        axe(page)
+        page.get_by_role("button", name="Make it again").click()
+        expect(page.get_by_role("link", name="Reproduction")).to_be_visible()
+        queued = httpx.get(f"{site.url}/v1/jobs?kind=reproduce").json()["items"]
+        assert queued[0]["config"]["policies"] == [policy_id]
+
+    def test_older_policies_say_that_they_have_none(self, page: Page, proved: dict[str, str]) -> None:
+        page.goto("/#/policies/good:1?tab=training")
+        expect(page.get_by_text("made before receipts were kept")).to_be_visible()
 
 
 class TestVersions:

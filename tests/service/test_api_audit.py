@@ -40,6 +40,7 @@ WRITES = {
     "create_evaluation": "job.submitted",
     "put_outcome": "recommendation.judged",
     "replay": "job.submitted",
+    "reproduce": "job.submitted",
     "create_key": "key.made",
     "rotate_key": "key.rotated",
     "revoke_key": "key.revoked",

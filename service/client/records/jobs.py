@@ -34,7 +34,7 @@ class ResultView(Record):
     """A job's result, or the best so far (`partial`)."""
 
     job_id: str
-    kind: Literal["train", "evaluate", "solve", "accept", "replay"] | str
+    kind: Literal["train", "evaluate", "solve", "accept", "replay", "reproduce"] | str
     state: (
         Literal["queued", "starting", "running", "finalizing", "cancelling", "succeeded", "failed", "cancelled"] | str
     )

@@ -13,6 +13,28 @@ from pydantic import Field
 from ..record import Record
 
 
+class CertificateRow(Record):
+    """A figure of both certificates; null where one has none."""
+
+    what: Literal["policy", "rule", "bound"] | str
+    name: str
+    then: Estimate | None
+    now: Estimate | None
+    difference: DifferenceOf | None
+    """Its interval takes the two for independent."""
+
+
+class CodeView(Record):
+    """The code that trained."""
+
+    commit: str | None
+    """The Git commit; null where it was installed otherwise."""
+    digest: str
+    """Of all the packages' digests."""
+    packages: dict[str, str | None]
+    """Package → SHA-256 over its Python files as they were read."""
+
+
 class ColumnView(Record):
     """A column of a decision's lines."""
 
@@ -22,6 +44,29 @@ class ColumnView(Record):
     """Empty for words."""
     decided: bool
     """Whether a planner who decides otherwise may change it."""
+
+
+class DependenciesView(Record):
+    """What was installed of what Herenow needs."""
+
+    digest: str
+    packages: dict[str, str]
+    """Name → version."""
+
+
+class DifferenceOf(Record):
+    """Now less then [money], with the 95 % interval."""
+
+    mean: float
+    ci95: list[float]
+
+
+class Estimate(Record):
+    """A mean cost or a bound over the reported stages [money]."""
+
+    value: float
+    error: float
+    """Standard error."""
 
 
 class InstanceName(Record):
@@ -38,6 +83,33 @@ class LastRecommendation(Record):
     id: str
     created_at: datetime
     outcome: Literal["pending", "accepted", "overridden", "rejected"] | str
+
+
+class PairedDifference(Record):
+    """What the repetition's policy costs more on the same scenarios [money]."""
+
+    mean: float
+    ci95: list[float]
+    scenarios: int
+
+
+class PlatformView(Record):
+    """What sums depend on to the last digit."""
+
+    device: str
+    """cpu or cuda."""
+    gpu: str | None
+    cuda: str | None
+    cpu: str
+    instructions: str
+    """The vector instructions in use."""
+    blas: str | None
+    threads: int
+    ranks: int = 1
+    """Processes that shared the training at its end."""
+    matmul_precision: str
+    python: str
+    system: str
 
 
 class PolicyCard(Record):
@@ -79,6 +151,10 @@ class PolicyCard(Record):
     """The classical rule stored beside it that is cheaper."""
     warm_start: str | None = None
     """The policy whose weights training started from."""
+    receipt: ReceiptView | None = None
+    """What its weights are a function of; null for policies made before receipts were kept."""
+    reproduction: ReproductionView | None = None
+    """What making it again from its receipt showed, the latest time."""
     certificate: dict[str, Any]
     """Cost on scenarios training never saw, beside classical rules and a lower bound, on common random numbers."""
 
@@ -110,6 +186,62 @@ class PolicySummary(Record):
     """The latest one this version answered."""
 
 
+class ReceiptDifference(Record):
+    """A part of the receipt that is another now."""
+
+    part: Literal["code", "dependencies", "platform"] | str
+    name: str
+    then: str | None
+    now: str | None
+
+
+class ReceiptView(Record):
+    """Everything a policy's weights are a function of."""
+
+    format: int
+    of_rule: bool
+    """A classical rule tuned beside a training: not made again alone."""
+    instance: str
+    """Digest of the instance."""
+    also: list[str]
+    """Digests of the other instances it was trained on."""
+    warm_start: str | None
+    """Digest of the weights that training started from."""
+    solver: str
+    config: dict[str, Any]
+    seed: int
+    time_limit: float | None
+    """Wall clock the run was given [s]."""
+    iterations: int
+    steps: int
+    """Units of work done: a repetition ends after as many, whatever its clock says."""
+    stopped_by: str
+    resumed: bool
+    """It went on from a checkpoint."""
+    weights: str
+    """Digest of the weights."""
+    code: CodeView
+    dependencies: DependenciesView
+    platform: PlatformView
+
+
+class ReproductionView(Record):
+    """What making a policy again showed."""
+
+    job_id: str
+    at: datetime
+    verdict: Literal["identical", "same_cost", "other_cost"] | str
+    """`identical` weights; else whether the interval of the cost's difference covers zero."""
+    weights: WeightsCompared
+    difference: PairedDifference | None
+    """Null where the weights are identical."""
+    steps: StepsCompared
+    certificate: list[CertificateRow]
+    receipt: list[ReceiptDifference]
+    """What of code, dependencies and platform differs now."""
+    remarks: list[str]
+
+
 class StateRead(Record):
     """A state made of files, ready for `recommend`."""
 
@@ -131,3 +263,25 @@ class StateView(Record):
     """Files a state can be made of; a name ending in "?" may be left out."""
     options: dict[str, str]
     """Words that set how the files are read."""
+
+
+class StepsCompared(Record):
+    """How far both runs went."""
+
+    then: int
+    now: int
+
+
+class WeightsCompared(Record):
+    """The weights of both runs."""
+
+    identical: bool
+    """Bit by bit."""
+    tensors: int
+    largest_difference: float | None
+    """Of two numbers; null where tensors do not fit each other."""
+    where: str | None
+    """The tensor it is in."""
+    then: str
+    """Digest."""
+    now: str

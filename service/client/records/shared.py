@@ -38,7 +38,7 @@ class JobView(Record):
     """A job as it stands."""
 
     id: str
-    kind: Literal["train", "evaluate", "solve", "accept", "replay"] | str
+    kind: Literal["train", "evaluate", "solve", "accept", "replay", "reproduce"] | str
     state: (
         Literal["queued", "starting", "running", "finalizing", "cancelling", "succeeded", "failed", "cancelled"] | str
     )
@@ -69,6 +69,7 @@ class JobView(Record):
     heartbeat_at: datetime | None
     cancel_requested_at: datetime | None
     progress: dict[str, Any] | None
+    """Phase, iteration and costs so far; `ranks` where several processes share a training."""
     stopped_by: str | None
     """What ended the work: finished, time_limit or request."""
     error: dict[str, Any] | None

@@ -141,10 +141,16 @@ class Jobs(Room[W]):
 
     @operation
     def event_page(
-        self, job: JobView | str, *, after: int = 0, limit: int | None = None, wait: float = 0.0
+        self,
+        job: JobView | str,
+        *,
+        after: int = 0,
+        limit: int | None = None,
+        wait: float = 0.0,
+        about: int | None = None,
     ) -> Call[EventPage]:
-        """Events after a number, waiting up to `wait` seconds for the first of them."""
-        query = given({"after": after, "limit": limit, "wait": wait})
+        """Events after a number, waiting up to `wait` seconds for the first; or the whole past in `about` so many."""
+        query = given({"after": after, "limit": limit, "wait": wait, "about": about})
         places = {"job_id": id_of(job)}
         return Call("GET", EVENTS, calls.Reader(EventPage), places, query, {"Accept": calls.JSON}, holds=wait)
 

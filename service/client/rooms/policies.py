@@ -59,6 +59,19 @@ class Policies(Room[W]):
         return calls.delete(ONE, ref=ref)
 
     @operation
+    def reproduce(
+        self,
+        ref: str,
+        *,
+        time_limit: Duration | None = None,
+        device: Literal["auto", "cpu", "gpu"] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Call[JobView]:
+        """Train a policy again from its receipt and compare: a job whose result tells what differs."""
+        body = given({"time_limit": duration(time_limit), "device": device})
+        return calls.create(f"{ONE}/reproduce", JobView, body, idempotency_key, ref=ref)
+
+    @operation
     def state(self, ref: str) -> Call[StateView]:
         """What the policy wants to know: the schema of a state, today's, the columns of a decision."""
         return calls.get(f"{ONE}/state", StateView, ref=ref)

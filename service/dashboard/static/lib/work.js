@@ -5,7 +5,7 @@ export const UNFINISHED = ["queued", "starting", "running", "finalizing", "cance
 export const FINISHED = ["succeeded", "failed", "cancelled"];
 export const isFinished = (job) => FINISHED.includes(job.state);
 
-const KINDS = { train: "Training", evaluate: "Evaluation", solve: "Bound or plan", accept: "Acceptance test", replay: "Replay" };
+const KINDS = { train: "Training", evaluate: "Evaluation", solve: "Bound or plan", accept: "Acceptance test", replay: "Replay", reproduce: "Reproduction" };
 const PHASES = { training: "Training", rules: "Tuning the classical rules", evaluation: "Simulating on unseen scenarios", bound: "Finding the lower bound" };
 
 /** The kind of a job as planners call it. */

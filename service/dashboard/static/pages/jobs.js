@@ -11,7 +11,7 @@ import { Empty, Problem, Tag } from "../parts/notice.js";
 
 const FRESH_MS = 3000;
 const STATES = [["", "Any state"], ["unfinished", "Waiting or running"], ...FINISHED.map((state) => [state, words(state)])];
-const KINDS = [["", "Any kind"], ...["train", "evaluate", "solve", "accept", "replay"].map((kind) => [kind, kindOf(kind)])];
+const KINDS = [["", "Any kind"], ...["train", "evaluate", "solve", "accept", "replay", "reproduce"].map((kind) => [kind, kindOf(kind)])];
 
 function pathOf({ state, kind, instance }) {
   const asked = new URLSearchParams();

@@ -24,7 +24,7 @@ function Card({ card, reload, at, query }) {
   const tabs = [
     ["proof", "Proof", () => html`<${Proof} card=${card} />`],
     ["operation", "In operation", () => html`<${Operation} card=${card} />`],
-    ["training", "Training and origin", () => html`<${Training} card=${card} />`],
+    ["training", "Training and origin", () => html`<${Training} card=${card} reload=${reload} />`],
     ["versions", "Versions and aliases", () => html`<${Versions} card=${card} onChange=${reload} />`],
   ];
   const lead = html`<${Tag} tone=${card.recommended_for_use ? "good" : "warn"}>${card.recommended_for_use ? "recommended for use" : "not recommended for use"}<//>

@@ -9,6 +9,7 @@ import { Sheet, Stat } from "../../parts/page.js";
 import { Loaded } from "../../parts/notice.js";
 import { Drawing, Chart } from "../../parts/chart.js";
 import { Verdict } from "../policy/acceptance.js";
+import { Reproduction } from "../policy/receipt.js";
 
 /** The outcome of a finished job; nothing where it has none. */
 export function Outcome({ job, problem }) {
@@ -18,7 +19,7 @@ export function Outcome({ job, problem }) {
 
 function Shown({ job, problem }) {
   const result = useGet(`/v1/jobs/${job.id}/result`);
-  const Kind = { train: Trained, solve: Solved, accept: Accepted, replay: Replayed }[job.kind];
+  const Kind = { train: Trained, solve: Solved, accept: Accepted, replay: Replayed, reproduce: Reproduced }[job.kind];
   return html`<${Loaded} of=${result} what="what it found">${(found) => (Kind ? html`<${Kind} job=${job} result=${found} problem=${problem} />`
     : job.evaluation_id && html`<div class="notice good"><strong>The comparison is ready.</strong><div><a class="button main" href=${href(`/evaluations/${job.evaluation_id}`)}>Open it</a></div></div>`)}<//>`;
 }
@@ -45,6 +46,9 @@ function Replayed({ job, result }) {
     ${difference && html`<span>It costs ${number(difference.mean)} more, 95 % interval ${number(difference.ci95[0])} to ${number(difference.ci95[1])}, on ${number(scenarios)} scenarios.</span>`}
     <div><a class="button main" href=${href(`/decisions/${job.config.recommendation_id}`)}>Open the decision</a></div></div>`;
 }
+
+const Reproduced = ({ job, result }) => html`<${Sheet} title="Made again">${result.reproduction ? html`<${Reproduction} of=${result.reproduction} />` : html`<p class="soft">It was stopped before it had done what the first run did.</p>`}
+  <div><a class="button main" href=${href(`/policies/${job.config.policies[0]}`, { tab: "training" })}>Open the policy</a></div><//>`;
 
 const STATUS = {
   optimal: ["good", "Solved to the end."], infeasible: ["warn", "There is no feasible plan: the instance's limits are at odds. That is an answer, not a fault."],

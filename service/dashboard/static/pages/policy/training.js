@@ -9,8 +9,9 @@ import { yardsticksOf } from "../../lib/yardsticks.js";
 import { Sheet } from "../../parts/page.js";
 import { CurveChart } from "../../parts/learning_curve.js";
 import { Settings } from "../../parts/settings_list.js";
+import { Receipt } from "./receipt.js";
 
-export function Training({ card }) {
+export function Training({ card, reload }) {
   const rule = useRules(card.problem);
   const found = yardsticksOf(card.certificate);
   const marks = found && { ...found, from: "the end of this training" };
@@ -21,6 +22,7 @@ export function Training({ card }) {
     ${card.curve.length > 1 && html`<${Sheet} title="Learning curve"><${CurveChart} lines=${lines} marks=${marks} tick=${0} rule=${rule} /><//>`}
     <div class="columns">
       <${Sheet} title="Origin"><${Origin} card=${card} /><//>
+      <${Sheet} title="Receipt"><${Receipt} card=${card} reload=${reload} /><//>
       ${described.length > 0 && html`<${Sheet} title="The policy in words"><dl>${described.map(([name, value]) => html`<dt>${words(name)}</dt><dd class="number"><${Described} value=${value} /></dd>`)}</dl><//>`}
       ${card.training.constraints && Object.keys(card.training.constraints).length > 0 && html`<${Sheet} title="Targets and their prices"><${Constraints} of=${card.training.constraints} /><//>`}
     </div>`;
