@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +92,8 @@ class PolicyArtifact:
         except SafetensorError as error:
             raise ArtifactError(f"artifact {digest} holds no readable tensors: {error}") from error
         del document["format"]
+        if unknown := sorted(set(document) - {part.name for part in fields(cls)}):
+            raise ArtifactError(f"artifact {digest} is of a later release: it holds {', '.join(unknown)}")
         return cls(weights=_below("weights/", tensors), training_range=_below("range/", tensors), **document)
 
     def restore(self) -> tuple[Problem, Instance, Policy[Any, Any]]:

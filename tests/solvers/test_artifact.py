@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from models.registry import problem
-from solvers.artifact import ArtifactError, PolicyArtifact, folder_of
+from solvers.artifact import DOCUMENT_FILE, WEIGHTS_FILE, ArtifactError, PolicyArtifact, _digest, folder_of, names_of
 from solvers.core import Callbacks, TrainRequest
 from solvers.hdpo import HDPOConfig
 from solvers.registry import solver
 from solvers.serving import ServedPolicy
+from solvers.store import FolderStore
 from solvers.training import run_training
 from tests.models.named_networks import EXAMPLES
 
@@ -65,6 +66,16 @@ def test_a_changed_config_is_noticed(artifact, tmp_path):
     document["seed"] += 1
     path.write_text(json.dumps(document))
     with pytest.raises(ArtifactError, match="damaged"):
+        PolicyArtifact.load(tmp_path, digest)
+
+
+def test_one_of_a_later_release_says_so(artifact, tmp_path):
+    weights, document = (folder_of(tmp_path, artifact.save(tmp_path)) / name for name in (WEIGHTS_FILE, DOCUMENT_FILE))
+    later = json.loads(document.read_text()) | {"aura": "purple"}
+    digest = _digest(weights.read_bytes(), later)
+    for name, content in zip(names_of(digest), (weights.read_bytes(), json.dumps(later).encode()), strict=True):
+        FolderStore(tmp_path).write(name, content)
+    with pytest.raises(ArtifactError, match="later release: it holds aura"):
         PolicyArtifact.load(tmp_path, digest)
 
 
