@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.dashboard.browser import TABLET, is_cut, opened, settle
 from tests.service.api_server import Server, example_document, make_settings, running
+from tests.service.test_jobs_queues import add_worker
 
 
 class TestService:
@@ -20,6 +21,24 @@ class TestService:
         expect(page.get_by_text("Free on the disk").locator("..")).to_contain_text("iB")
         version = httpx.get(f"{site.url}/v1/version").json()["version"]
         expect(page.get_by_text(version)).to_be_visible()
+
+    def test_slots_are_told_and_jobs_that_nobody_serves(self, browser: Browser, tmp_path: Path) -> None:
+        with running(make_settings(tmp_path)) as server, opened(browser, server.url) as page:
+            add_worker(server.database, ["cpu"], [])
+            with server.client() as client:
+                instance_id = client.post("/v1/instances", json=example_document()).json()["id"]
+                asked = {"kind": "train", "instance_id": instance_id, "solver": "hdpo", "device": "gpu"}
+                job_id = client.post("/v1/jobs", json=asked).json()["id"]
+            page.goto("/#/settings")
+            expect(page.get_by_text("1 job on the queue GPU, which no live worker serves.")).to_be_visible()
+            expect(page.get_by_role("cell", name="2 CPU", exact=True)).to_be_visible()
+            page.goto(f"/#/jobs/{job_id}")
+            expect(page.get_by_text("No live worker serves the queue gpu.")).to_be_visible()
+            add_worker(server.database, ["gpu"], ["7", "9"])
+            page.goto("/#/settings")
+            expect(page.get_by_role("cell", name="2 GPU", exact=True)).to_be_visible()
+            expect(page.get_by_role("cell", name="7, 9", exact=True)).to_be_visible()
+            expect(page.get_by_text("which no live worker serves")).to_have_count(0)
 
     def test_limits_are_in_words(self, page: Page) -> None:
         page.goto("/#/settings?tab=limits")
