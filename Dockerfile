@@ -18,7 +18,7 @@ COPY models models
 COPY solvers solvers
 COPY service service
 COPY migrations migrations
-RUN pip install '.[postgres,s3,fast,forecast]'
+RUN pip install '.[postgres,s3,fast,forecast,tracing]'
 
 FROM python:${PYTHON_VERSION}-slim-bookworm AS run
 RUN groupadd --system --gid 10001 herenow \

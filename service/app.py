@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from service import errors, openapi
+from service import errors, openapi, tracing
 from service.api import include_routers
 from service.db.session import Database
 from service.decisions.batches import Batches
@@ -28,13 +28,14 @@ from service.middleware import Gate
 from service.rates import CallerRates
 from service.settings import Settings
 from service.storage import Storage
-from service.system.repository import jobs_by_state
+from service.system.facts import Facts
 from service.version import VERSION
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The API for these settings (left out: those of the environment); the database must be migrated."""
     settings = settings or Settings()
+    tracing.configure(settings, "api")
     metrics = Metrics()
     app = FastAPI(
         title="Herenow",
@@ -64,7 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.batches = Batches(settings, app.state.database, app.state.served, metrics)
     app.state.feeds = Feeds(app.state.database, settings.max_streams)
     app.state.drawings = Drawings()
-    metrics.watch_jobs(lambda: jobs_by_state(app.state.database))
+    metrics.add(Facts(app.state.database, settings))
     errors.install(app)
     include_routers(app, settings)
     openapi.install(app)
@@ -86,3 +87,4 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.batches.close()
         app.state.served.close()
         app.state.database.close()
+        tracing.close()

@@ -91,6 +91,7 @@ def respond(
     """The response for one request: the document with `instance` (the path asked for) and `request_id`."""
     where = request.scope.get("raw_path", b"").decode("ascii", "replace") or request.url.path
     request_id = request.scope.get("herenow.request_id")
+    request.scope["herenow.problem"] = slug  # for the measures
     members = {"instance": where, **({"request_id": request_id} if request_id else {}), **members}
     if where.startswith("/v2"):
         members["error"] = _short(detail)  # where clients of the Open Inference Protocol look

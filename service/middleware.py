@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import logs
 from service.errors import respond
 from service.headers import complete
 from service.ids import new_id
@@ -48,12 +49,16 @@ class Gate:
         scope["herenow.request_id"] = _request_id(headers)
         outgoing = _Outgoing(scope, receive, send)
         started = time.perf_counter()
+        self.metrics.in_flight.inc()
         try:
-            refusal = self._refusal(scope, headers)
-            await (refusal or self.app)(scope, receive, outgoing.send)
+            with logs.bound(request_id=scope["herenow.request_id"]):
+                refusal = self._refusal(scope, headers)
+                await (refusal or self.app)(scope, receive, outgoing.send)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
-            self.metrics.request(scope["method"], route, outgoing.status, time.perf_counter() - started)
+            self.metrics.in_flight.dec()
+            seconds = time.perf_counter() - started
+            self.metrics.request(scope["method"], route, outgoing.status, seconds, scope.get("herenow.problem"))
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         request = Request(scope)

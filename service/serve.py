@@ -186,8 +186,8 @@ def _run_api(settings: Settings, listener: socket.socket, stop: threading.Event,
     config = uvicorn.Config(
         create_app(settings),
         http=PROTOCOL,
-        log_level="debug" if settings.log_level == "debug" else "warning",
-        access_log=settings.log_level == "debug",
+        log_config=None,  # its lines look like all others
+        access_log=settings.access_log or settings.log_level == "debug",
         timeout_graceful_shutdown=DRAIN_SECONDS,
         server_header=False,
     )

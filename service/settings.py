@@ -114,12 +114,46 @@ class Settings(BaseSettings):
     start_seconds: float = Field(default=120.0, gt=0, description="Time a child has to begin its work.")
     silence_seconds: float = Field(default=120.0, gt=0, description="A child that reports nothing this long is ended.")
 
+    # What `herenow gc` keeps; 0 keeps for ever
+    keep_job_files_days: float = Field(
+        default=30.0, ge=0, description="Days the log and files of a finished job are kept; 0: for ever."
+    )
+    keep_events_days: float = Field(
+        default=90.0, ge=0, description="Days a finished job's events are kept, but states and end; 0: for ever."
+    )
+    keep_recommendations_days: float = Field(
+        default=0.0, ge=0, description="Days recommendations and what was decided are kept; 0: for ever."
+    )
+    keep_audit_days: float = Field(
+        default=0.0, ge=0, description="Days the audit log is kept, at least 30; 0: for ever."
+    )
+
+    # What the processes tell of themselves
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Log verbosity.")
+    log_format: Literal["text", "json"] = Field(default="text", description="Log lines for people or for machines.")
+    access_log: bool = Field(default=False, description="Log every request (also at log level debug).")
+    worker_metrics_host: str = Field(
+        default="127.0.0.1", description="Address of a worker's own `/metrics` and `/healthz`; they ask for no key."
+    )
+    worker_metrics_port: int = Field(default=0, ge=0, le=65535, description="Its port; 0: a worker opens none.")
+    trace_endpoint: str = Field(
+        default="",
+        description="Where OpenTelemetry spans go (OTLP over HTTP), such as http://collector:4318/v1/traces.",
+    )
+    trace_share: float = Field(default=1.0, ge=0, le=1, description="Share of requests that are traced.")
+    min_free_mb: int = Field(default=512, ge=0, description="Free disk space below which a process is not ready [MiB].")
 
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("keep_audit_days")
+    @classmethod
+    def _audit(cls, value: float) -> float:
+        if 0 < value < 30:
+            raise ValueError("the audit log is kept for at least 30 days (0 keeps it for ever)")
+        return value
 
     @field_validator("database_url")
     @classmethod

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 STOP_ON_EOF = "--stop-on-eof"  # a command's flag: call `stop_on_eof` first thing
 ORPHAN_SECONDS = 8.0  # an orphan that has not ended by itself this long after its parent is killed
@@ -120,11 +122,7 @@ class Child:
                 return
             failures = 0 if time.monotonic() - self._started_at > STEADY_SECONDS else failures + 1
             wait = RESTART_SECONDS[min(failures, len(RESTART_SECONDS) - 1)]
-            print(
-                f"the {self.name} ended with code {code} (see {self.log}); starting it again in {wait:g} s",
-                file=sys.stderr,
-                flush=True,
-            )
+            log.error("the %s ended with code %d (see %s); starting it again in %g s", self.name, code, self.log, wait)
             self._stopping.wait(wait)
             with self._turn:
                 if self._stopping.is_set():

@@ -13,8 +13,10 @@ import warnings
 from typing import Any
 
 from celery import Celery, signals
+from celery.apps import worker as celery_worker
 from celery.exceptions import SecurityWarning
 
+from service import logs, tracing
 from service.db.migrate import require_head
 from service.db.patience import AWAY
 from service.db.session import Database
@@ -27,6 +29,8 @@ from service.jobs.runner import Runner
 from service.jobs.states import QUEUED
 from service.settings import Settings
 from service.storage import Storage
+from service.workers.listener import listening
+from service.workers.measures import WorkerMetrics
 from service.workers.service import Presence
 
 log = logging.getLogger(__name__)
@@ -43,14 +47,16 @@ def run_worker(settings: Settings) -> int:
     room = Room.of(settings)
     database = Database(settings.database)
     require_head(database)
+    tracing.configure(settings, "worker")
     storage = Storage.of(settings)
     storage.prepare()
     app = make_celery(settings)
-    runner = Runner(settings, database, storage)
+    measures = WorkerMetrics(settings.job_memory_mb)
+    runner = Runner(settings, database, storage, measures)
     places = Places(room)
     helping = Helping(storage, places, settings.job_threads)
     bell = make_bell(settings)
-    reconciler = Reconciler(settings, database, bell)
+    reconciler = Reconciler(settings, database, bell, measures)
     presence = Presence(settings, database, runner.name)
 
     @app.task(name=TASK, ignore_result=True)
@@ -75,18 +81,26 @@ def run_worker(settings: Settings) -> int:
     def ready(**details: Any) -> None:
         presence.start()
 
+    signals.setup_logging.connect(_keep_logging, weak=False)  # Celery would set the root logger's level
     signals.worker_ready.connect(ready, weak=False)
     signals.worker_shutting_down.connect(stop, weak=False)
     reconciler.start()
     try:
-        return _listen(app, settings, room)
+        with listening(settings, database, storage, measures):
+            return _listen(app, settings, room)
     finally:
+        signals.setup_logging.disconnect(_keep_logging)
         signals.worker_ready.disconnect(ready)
         signals.worker_shutting_down.disconnect(stop)
         runner.stop()
         reconciler.stop()
         presence.stop()
         database.close()
+        tracing.close()
+
+
+def _keep_logging(**details: Any) -> None:
+    """Logging is set up already."""
 
 
 def _device_of(database: Database, job_id: str) -> str | None:
@@ -103,11 +117,11 @@ def _device_of(database: Database, job_id: str) -> str | None:
 def _listen(app: Celery, settings: Settings, room: Room) -> int:
     # Celery warns superusers of unpickling what a message holds; this application accepts JSON alone.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    celery_worker.safe_say = lambda text, *place: log.info("%s", text)  # it would write past all logging
     worker = app.Worker(
         pool="threads",
         concurrency=room.total,
         hostname=f"herenow@{socket.gethostname()}",
-        loglevel=settings.log_level.upper(),
         queues=[queue_name(settings, queue) for queue in room.queues],
         without_gossip=True,
         without_mingle=True,
@@ -122,7 +136,7 @@ def _listen(app: Celery, settings: Settings, room: Room) -> int:
 def main() -> None:
     """`python -m service.worker`: a worker with the environment's settings."""
     settings = Settings()
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure(settings, "worker")
     sys.exit(run_worker(settings))
 
 

@@ -12,6 +12,7 @@ import pwd
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -264,3 +265,9 @@ def _await(server: subprocess.Popen[bytes], folder: Path) -> None:
         except psycopg.OperationalError:
             time.sleep(0.05)
     raise NoServer(f"PostgreSQL did not start: {(folder / 'postgres.log').read_text()[-300:]}")
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])

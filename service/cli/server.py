@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service import logs
 from service.cli.admin import opened, read_settings
 from service.cli.console import CommandError, err, out, plain, reported_errors
 from service.cli.options import DataDirOption, EofOption
@@ -17,6 +19,8 @@ from service.supervision import DataFolderBusy, stop_on_eof
 if TYPE_CHECKING:
     from service.serve import Ready
     from service.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def serve(
@@ -36,23 +40,27 @@ def serve(
         stop_on_eof()
     with reported_errors(as_json):
         settings = read_settings(host=host, port=port, data_dir=data_dir)
-        _log(settings)
-        if not as_json:
+        logs.configure(settings, "api")
+        for_people = not as_json and settings.log_format == "text"
+        if for_people:
             err.print(f"[dim]starting Herenow on {plain(str(settings.data_dir))}", soft_wrap=True)
-        _serve(settings, as_json, api_only)
+        _serve(settings, _announce_json if as_json else _announce if for_people else _log_ready, api_only)
+        if for_people:
+            err.print("[dim]stopped")
 
 
-def _serve(settings: Settings, as_json: bool, api_only: bool) -> None:
+def _serve(settings: Settings, announce: Callable[[Ready], None], api_only: bool) -> None:
     from sqlalchemy.exc import OperationalError
 
     from service.db.migrate import SchemaMismatch
     from service.keys.service import NoKeys
     from service.serve import NotReady
     from service.serve import serve as run
+    from service.tracing import NoTracing
 
     try:
-        run(settings, _announce_json if as_json else _announce, api_only)
-    except (DataFolderBusy, NoKeys, SchemaMismatch, NotReady) as error:
+        run(settings, announce, api_only)
+    except (DataFolderBusy, NoKeys, NoTracing, SchemaMismatch, NotReady) as error:
         raise CommandError(str(error)) from None
     except OperationalError as error:
         raise CommandError(f"the database does not answer: {error.orig}") from None
@@ -60,8 +68,6 @@ def _serve(settings: Settings, as_json: bool, api_only: bool) -> None:
         raise CommandError(
             f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}"
         ) from None
-    if not as_json:
-        err.print("[dim]stopped")
 
 
 def _announce(ready: Ready) -> None:
@@ -76,6 +82,10 @@ def _announce(ready: Ready) -> None:
         + ("none needed: only this machine can reach it" if ready.keyless else "every request needs one")
     )
     out.print("[dim]Ctrl-C stops it")
+
+
+def _log_ready(ready: Ready) -> None:
+    log.info("ready at %s (broker: %s)", ready.url, ready.broker)
 
 
 def _announce_json(ready: Ready) -> None:
@@ -108,7 +118,7 @@ def worker(
         if check:
             _check(settings)
             return
-        _log(settings)
+        logs.configure(settings, "worker")
         _work(settings)
 
 
@@ -117,11 +127,13 @@ def _work(settings: Settings) -> None:
 
     from service.db.migrate import SchemaMismatch
     from service.jobs.places import NoGpu
+    from service.tracing import NoTracing
     from service.worker import run_worker
+    from service.workers.listener import CannotListen
 
     try:
         code = run_worker(settings)
-    except (SchemaMismatch, NoGpu) as error:
+    except (CannotListen, NoGpu, NoTracing, SchemaMismatch) as error:
         raise CommandError(str(error)) from None
     except OperationalError as error:
         raise CommandError(f"the database does not answer: {error.orig}") from None
@@ -142,13 +154,3 @@ def _check(settings: Settings) -> None:
     except (OperationalError, OSError) as error:
         raise CommandError(f"the broker does not answer: {error}") from None
     err.print("database and broker answer")
-
-
-def _log(settings: Settings) -> None:
-    """The service's own words at the chosen level; its libraries only when they warn, or at debug."""
-    level = settings.log_level.upper()
-    logging.basicConfig(
-        level=level if level == "DEBUG" else max(level, "WARNING", key=logging.getLevelName),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    logging.getLogger("service").setLevel(level)

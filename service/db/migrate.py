@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,7 +41,14 @@ def downgrade(database: Database, revision: str) -> None:
 
 def head() -> str:
     """The revision this release expects."""
-    return ScriptDirectory.from_config(_config(None)).get_current_head() or ""
+    return revisions()[-1]
+
+
+@cache
+def revisions() -> tuple[str, ...]:
+    """Every revision this release knows, oldest first."""
+    script = ScriptDirectory.from_config(_config(None))
+    return tuple(reversed([step.revision for step in script.walk_revisions()]))
 
 
 def current(database: Database) -> str | None:
@@ -49,13 +57,32 @@ def current(database: Database) -> str | None:
         return _current(connection)
 
 
+def standing(database: Database) -> str:
+    """`ok`, `ok, but …` when the database is ahead (a rollout under way), or why this release cannot use it.
+
+    Migrations only add, so the release before goes on while the next takes over; see docs/operations.md.
+    """
+    found, expected = current(database), head()
+    if found == expected:
+        return "ok"
+    if found is not None and found not in revisions():
+        return f"ok, but ahead: the database is at revision {found} of a later release, this one knows {expected}"
+    return f"behind: the database is at revision {found or 'none'}, this release needs {expected}"
+
+
 def require_head(database: Database) -> None:
     """SchemaMismatch unless the database is at this release's revision."""
     found, expected = current(database), head()
     if found != expected:
         raise SchemaMismatch(
-            f"the database is at revision {found or 'none'}, this release needs {expected}: run `herenow db upgrade`"
+            f"the database is at revision {found or 'none'}, this release needs {expected}: {_remedy(found)}"
         )
+
+
+def _remedy(found: str | None) -> str:
+    if found is None or found in revisions():
+        return "run `herenow db upgrade`"
+    return "install the release that brought it there, or have that one run `herenow db downgrade`"
 
 
 def _current(connection: Connection) -> str | None:

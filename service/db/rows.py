@@ -274,6 +274,8 @@ class JobRow(Base):
     policy_id: Mapped[str | None] = mapped_column(Id, ForeignKey("policies.id", ondelete="SET NULL"), index=True)
     evaluation_id: Mapped[str | None] = mapped_column(Id, ForeignKey("evaluations.id", ondelete="SET NULL"), index=True)
     key_id: Mapped[str | None] = mapped_column(Id, ForeignKey("api_keys.id", ondelete="SET NULL"))
+    request_id: Mapped[str | None] = mapped_column(String(64))  # of the request that queued it, for log lines
+    traceparent: Mapped[str | None] = mapped_column(String(64))  # of that request's span, for the worker to go on from
 
     @property
     def also_instance_ids(self) -> list[str]:

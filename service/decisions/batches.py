@@ -154,8 +154,7 @@ class Batches:
         decided = [one for one in found if isinstance(one, Recommendation)]
         self._metrics.batch_requests.observe(len(found))
         for one in decided:
-            self._metrics.recommend_seconds.observe(one.answer["elapsed_ms"] / 1000)
-            self._metrics.recommended_states.inc(one.states)
+            self._metrics.recommended(one.answer, one.states)
         if decided:
             self._served.note(key.artifact_digest, decided[0].seconds)
 

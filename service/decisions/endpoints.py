@@ -100,9 +100,7 @@ def _rendered(found: service.Recommendation, view: Any, media_type: str) -> byte
 
 
 def _measure(request: Request, digest: str, wanted: asked.Asked, found: service.Recommendation) -> None:
-    metrics = request.app.state.metrics
-    metrics.recommend_seconds.observe(found.answer["elapsed_ms"] / 1000)
-    metrics.recommended_states.inc(found.states)
+    request.app.state.metrics.recommended(found.answer, found.states)
     if not (wanted.explain or wanted.figures):
         request.app.state.served.note(digest, found.seconds)
 

@@ -13,11 +13,11 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, BinaryIO
 
+from service import logs, tracing
 from service.db.patience import AWAY, insist
 from service.db.rows import InstanceRow, JobRow
 from service.db.session import Database
@@ -26,6 +26,7 @@ from service.jobs import lifecycle, repository
 from service.jobs.lifecycle import LeaseLost
 from service.jobs.process import BEAT, BEGUN, EXIT_DATABASE_AWAY, EXIT_LEASE_LOST, EXIT_RELEASED, Order
 from service.jobs.reporting import Reporter
+from service.settings import Settings
 from service.storage import NO_ROOM, Storage, is_full
 
 BEAT_SECONDS = 1.0
@@ -36,25 +37,43 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     """Carry out the order on stdin; the exit code says how that went only where the database cannot."""
-    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
+    beats, worker_log = int(sys.argv[1]), int(sys.argv[2])
     order = Order.read(sys.stdin.buffer.readline())
     die_with(order.parent)
-    beats = int(sys.argv[1])
+    _log(order.settings, worker_log)
+    tracing.configure(order.settings, "child")
     threading.Thread(target=_beat, args=(beats,), name="beat", daemon=True).start()
-    code = carry_out(order, sys.stdin.buffer, beats)
+    with logs.bound(job_id=order.lease.job_id):
+        code = carry_out(order, sys.stdin.buffer, beats)
+    tracing.close()
     with suppress(OSError):  # a full disk
         sys.stdout.flush()
     os._exit(code)  # all is written: winding torch and its threads down would only keep the worker waiting
 
 
+def _log(settings: Settings, worker_log: int) -> None:
+    """Every line into the job's log, for people, and into the worker's as that is written."""
+    logs.configure(settings, "child", open(worker_log, "w", buffering=1, encoding="utf-8"))  # noqa: SIM115 (for good)
+    logging.getLogger().setLevel("INFO")
+    own = logging.StreamHandler(sys.stdout)
+    own.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.getLogger().addHandler(own)
+
+
 def carry_out(order: Order, wishes: BinaryIO, beats: int) -> int:
     """Work on the job until it ends, is given back, or is no longer ours; returns the exit code."""
-    from service.jobs.work import Control, Released, Task, work  # here, for the beat must not wait for torch
-
     database = Database(order.settings.database, pool_size=2)
     job, instance = insist(lambda: _rows(database, order.lease.job_id))
     if job is None or instance is None:
         return EXIT_LEASE_LOST
+    with logs.bound(request_id=job.request_id), tracing.span(f"job.{job.kind}", order.traceparent, job_id=job.id):
+        return _work(order, database, job, instance, wishes, beats)
+
+
+def _work(order: Order, database: Database, job: JobRow, instance: InstanceRow, wishes: BinaryIO, beats: int) -> int:
+    """The job's work, and what its end means to the worker."""
+    from service.jobs.work import Control, Released, Task, work  # here, for the beat must not wait for torch
+
     reporter = Reporter(database, order.lease, job.kind in ("train", "reproduce"), on_lost=_leave)
     control = Control(job.time_limit_seconds - order.elapsed)
     threading.Thread(target=_listen, args=(wishes, control), name="wishes", daemon=True).start()
@@ -74,10 +93,9 @@ def carry_out(order: Order, wishes: BinaryIO, beats: int) -> int:
         log.warning("the job is another worker's by now")
         return EXIT_LEASE_LOST
     except AWAY:
-        traceback.print_exc()
+        log.exception("the database did not answer")
         return EXIT_DATABASE_AWAY  # no fault of the job's: its worker has it tried again
     except BaseException as error:
-        traceback.print_exc()
         return _fail(database, order, reporter, error)
     return 0
 
@@ -92,7 +110,7 @@ def _fail(database: Database, order: Order, reporter: Reporter, error: BaseExcep
     with suppress(LeaseLost):
         reporter.close()
     document = error_document(error)
-    log.error("the job failed: %s", document["detail"])
+    log.error("the job failed: %s", document["detail"], exc_info=error)
 
     def write() -> None:
         with database.write() as session:

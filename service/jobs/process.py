@@ -2,7 +2,8 @@
 
 Worker → child on stdin: one JSON line with the order, then a line for each wish (`cancel`, `release`, `time-limit`).
 Child → worker on a pipe: a byte a second as long as its interpreter runs, and another one when it has loaded what it
-needs and the work begins. stdout and stderr are the job's log.
+needs and the work begins. stdout and stderr are the job's log; what it logs goes to the worker's own log too, with the
+job's id on every line, for that is where an operator collects.
 """
 
 from __future__ import annotations
@@ -41,19 +42,22 @@ class Order:
     elapsed: float
     parent: int = 0
     gpu: str | None = None  # id of the GPU that is this job's alone
+    traceparent: str | None = None  # the span of this attempt, which the child's work belongs to
 
     def line(self) -> bytes:
         """The order as one line. It may hold the database's password, so it never goes on a command line."""
         settings = self.settings.model_dump(mode="json") | {"device": "cpu" if self.gpu is None else "cuda"}
         lease = {"job_id": self.lease.job_id, "worker": self.lease.worker, "attempt": self.lease.attempt}
         order = {"lease": lease, "settings": settings, "elapsed": self.elapsed, "parent": os.getpid()}
+        order["traceparent"] = self.traceparent
         return json.dumps(order).encode() + b"\n"
 
     @classmethod
     def read(cls, line: bytes) -> Self:
         """The order from its line."""
         order = json.loads(line)
-        return cls(Lease(**order["lease"]), Settings(**order["settings"]), order["elapsed"], order["parent"])
+        lease, settings = Lease(**order["lease"]), Settings(**order["settings"])
+        return cls(lease, settings, order["elapsed"], order["parent"], order["traceparent"])
 
 
 class ChildProcess:
@@ -64,16 +68,18 @@ class ChildProcess:
             beats, child_end = os.pipe()
             os.set_blocking(beats, False)
             self._beats = beats
+            worker_log = _own_log()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "service.jobs.child", str(child_end)],
+                [sys.executable, "-m", "service.jobs.child", str(child_end), str(worker_log)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment(order.settings.job_threads, order.gpu),
-                pass_fds=(child_end,),
+                pass_fds=(child_end, worker_log),
                 start_new_session=True,
             )
         os.close(child_end)
+        os.close(worker_log)
         self.started = self.last_beat = time.monotonic()
         self.begun: float | None = None  # when the work itself began
         self._terminated = False
@@ -142,6 +148,11 @@ class ChildProcess:
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):  # it is gone already
             os.killpg(self.pid, number)
+
+
+def _own_log() -> int:
+    """A descriptor of this process's own log, for a child to write to as well."""
+    return os.dup(sys.__stderr__.fileno()) if sys.__stderr__ is not None else os.open(os.devnull, os.O_WRONLY)
 
 
 def environment(threads: int, gpu: str | None) -> dict[str, str]:

@@ -18,6 +18,7 @@ from service.jobs import lifecycle, repository
 from service.jobs.bell import Bell
 from service.jobs.watch import Watch
 from service.settings import Settings
+from service.workers.measures import WorkerMetrics
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,10 @@ CLOCKS_DIFFER = timedelta(seconds=5)  # what clocks of several machines may diff
 class Reconciler:
     """Looks every `reconcile_seconds` on a thread of its own."""
 
-    def __init__(self, settings: Settings, database: Database, bell: Bell) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, bell: Bell, measures: WorkerMetrics | None = None
+    ) -> None:
+        self._measures = measures or WorkerMetrics()
         self._settings = settings
         self._database = database
         self._bell = bell
@@ -50,7 +54,8 @@ class Reconciler:
     def look(self) -> None:
         """One look: give up lost attempts, then ring what is owed."""
         self.recover()
-        self.ring()
+        self._measures.rung(len(self.ring()))
+        self._measures.looked()
 
     def recover(self) -> list[str]:
         """Queue (and ring for) or end every job whose worker no longer renews its lease; their ids."""
@@ -69,6 +74,7 @@ class Reconciler:
                     "job %s lost its worker %s: %s", job.id, job.worker, "queued again" if requeued else "ended"
                 )
                 done.append(job.id)
+                self._measures.lost(requeued)
             if requeued and self._bell.ring(job.id, job.device):
                 with self._database.write() as session:
                     repository.mark_rung(session, job.id, utcnow())

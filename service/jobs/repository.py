@@ -31,6 +31,14 @@ Events = Sequence[tuple[EventType, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The request that queued a job, as log lines and traces know it."""
+
+    request_id: str | None
+    traceparent: str | None
+
+
+@dataclass(frozen=True)
 class Lease:
     """A worker's claim on one attempt of a job: whoever writes for the job shows it, and a lost one opens nothing."""
 
@@ -142,10 +150,23 @@ def last_event(session: Session, job_id: str, kind: EventType) -> JobEventRow | 
     return session.scalar(query.order_by(JobEventRow.seq.desc()).limit(1))
 
 
+def origin(session: Session, job_id: str) -> Origin | None:
+    """Where a queued job came from; None if it is not waiting for a worker."""
+    query = select(JobRow.request_id, JobRow.traceparent).where(JobRow.id == job_id, JobRow.state == QUEUED)
+    row = session.execute(query).one_or_none()
+    return Origin(*row) if row else None
+
+
 def state_and_seq(session: Session, job_id: str) -> tuple[str, int] | None:
     """Where a job stands: state and the number of its last event; None if it is gone."""
     row = session.execute(select(JobRow.state, JobRow.event_seq).where(JobRow.id == job_id)).one_or_none()
     return (row[0], row[1]) if row else None
+
+
+def iteration(session: Session, job_id: str) -> int | None:
+    """The iteration a training was last heard of at; None before the first."""
+    progress = session.scalar(select(JobRow.progress).where(JobRow.id == job_id))
+    return (progress or {}).get("iteration")
 
 
 @dataclass(frozen=True)

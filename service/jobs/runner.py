@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from service import logs, tracing
 from service.db.patience import AWAY, insist
 from service.db.rows import JobRow
 from service.db.session import Database
@@ -28,6 +29,7 @@ from service.jobs.repository import Lease
 from service.jobs.states import FINISHED, HELD
 from service.settings import Settings
 from service.storage import NO_ROOM, Storage, is_full
+from service.workers.measures import WorkerMetrics
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,10 @@ LOOK_SECONDS = 0.5  # how often the database is asked whether the job is being c
 class Runner:
     """Runs jobs for one worker process; safe to call from several threads."""
 
-    def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, storage: Storage, measures: WorkerMetrics | None = None
+    ) -> None:
+        self._measures = measures or WorkerMetrics()
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._settings = settings
         self._database = database
@@ -49,6 +54,41 @@ class Runner:
         """Claim the job and see it through, on the GPU of that id or on the CPU; returns at once if it is taken."""
         if self._stopping.is_set():
             return
+        try:
+            with self._database.read() as session:
+                origin = repository.origin(session, job_id)
+        except AWAY as error:
+            log.warning("job %s could not be looked at now: %s", job_id, type(error).__name__)
+            return
+        if origin is None:
+            return
+        with logs.bound(job_id=job_id, request_id=origin.request_id):
+            with tracing.span("job.claim", origin.traceparent, job_id=job_id):
+                claimed, above = self._claim(job_id), tracing.traceparent()
+            if claimed is None:
+                return
+            lease, job = claimed
+            log.info("job %s: attempt %d starts", job_id, lease.attempt)
+            with tracing.span("job.attempt", above, job_id=job_id, attempt=lease.attempt):
+                self._attempt(lease, job, gpu)
+
+    def _attempt(self, lease: Lease, job: JobRow, gpu: str | None) -> None:
+        self._measures.claimed(job)
+        try:
+            Attempt(
+                self._settings, self._database, self._storage, lease, job, self._stopping, self._measures, gpu
+            ).run()
+        finally:
+            self._measures.attempt_over(lease, job.lost_workers, self._as_it_is(job.id))
+
+    def _as_it_is(self, job_id: str) -> JobRow | None:
+        try:
+            with self._database.read() as session:
+                return repository.get(session, job_id)
+        except AWAY:
+            return None
+
+    def _claim(self, job_id: str) -> tuple[Lease, JobRow] | None:
         # A token of its own for every claim, so that no two attempts of one worker are ever confused.
         worker = f"{self.name}:{new_id('wrk')}"
         try:
@@ -57,12 +97,8 @@ class Runner:
                 job = repository.get(session, job_id)
         except AWAY as error:
             log.warning("job %s could not be claimed now: %s", job_id, type(error).__name__)
-            return
-        if lease is None or job is None:
-            return
-        log.info("job %s: attempt %d starts", job_id, lease.attempt)
-        attempt = Attempt(self._settings, self._database, self._storage, lease, job, self._stopping, gpu)
-        attempt.run()
+            return None
+        return None if lease is None or job is None else (lease, job)
 
     def stop(self) -> None:
         """Take no more jobs; those running are asked to checkpoint and go back to the queue."""
@@ -89,6 +125,7 @@ class Attempt:
         lease: Lease,
         job: JobRow,
         stopping: threading.Event,
+        measures: WorkerMetrics,
         gpu: str | None = None,
     ) -> None:
         self._settings = settings
@@ -98,6 +135,8 @@ class Attempt:
         self._time_limit = job.time_limit_seconds
         self._elapsed_before = job.elapsed_seconds
         self._stopping = stopping
+        self._measures = measures
+        self._solver = job.solver
         self._gpu = gpu
         self._ending: Ending | None = None
         self._begun: float | None = None  # what a process takes to start is not the job's time
@@ -136,7 +175,9 @@ class Attempt:
     def _start(self, job_id: str) -> ChildProcess:
         """The child; OSError when the machine has no room or no process for it."""
         self._storage.job_folder(job_id).mkdir(mode=0o700, parents=True, exist_ok=True)
-        order = Order(self._lease, self._settings, self._elapsed_before, gpu=self._gpu)
+        order = Order(
+            self._lease, self._settings, self._elapsed_before, gpu=self._gpu, traceparent=tracing.traceparent()
+        )
         return ChildProcess(order, self._storage.log_path(job_id))
 
     def _not_started(self, is_full: bool, reason: str) -> None:
@@ -170,6 +211,9 @@ class Attempt:
     def _look(self, child: ChildProcess) -> None:
         with self._database.read() as session:
             found = repository.state_and_seq(session, self._lease.job_id)
+            iteration = repository.iteration(session, self._lease.job_id)
+        if iteration is not None:
+            self._measures.reached(self._lease.job_id, self._solver, iteration)
         if found is not None and found[0] == "cancelling":
             self._ask(child, "cancel", self._settings.cancel_seconds)
 
@@ -187,7 +231,9 @@ class Attempt:
             self._ask(child, "release", self._settings.stop_seconds)
         if self.elapsed > self._time_limit + self._settings.overtime_seconds:
             self._ask(child, "time-limit", self._settings.term_seconds)
-        if child.memory() > self._settings.job_memory_mb * 2**20:
+        memory = child.memory()
+        self._measures.child_uses(self._lease.job_id, memory)
+        if memory > self._settings.job_memory_mb * 2**20:
             self._end(child, "memory-limit")
         late = child.begun is None and now - child.started > self._settings.start_seconds
         if late or now - child.last_beat > self._settings.silence_seconds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.core import Instance, Problem, issues_of
 from models.registry import problems
+from service import logs, tracing
 from service.db.rows import InstanceRow, JobRow, PolicyRow, utcnow
 from service.errors import ApiError, field_error, invalid, not_found
 from service.ids import new_id
@@ -24,6 +26,8 @@ from solvers.core import Solver
 from solvers.registry import solvers
 
 MAX_NAME = 63
+
+log = logging.getLogger(__name__)
 
 
 def submit(
@@ -59,9 +63,17 @@ def enqueue(session: Session, settings: Settings, **columns: Any) -> JobRow:
     """
     _check_room(session, settings)
     columns.setdefault("device", "cpu")
-    job = JobRow(id=new_id("job"), state=QUEUED, max_attempts=settings.max_attempts, **columns)
+    job = JobRow(
+        id=new_id("job"),
+        state=QUEUED,
+        max_attempts=settings.max_attempts,
+        request_id=logs.current("request_id"),
+        traceparent=tracing.traceparent(),
+        **columns,
+    )
     repository.add(session, job)
     repository.add_instances(session, job)
+    log.info("a job is queued: %s", job.kind, extra={"job_id": job.id})
     return job
 
 

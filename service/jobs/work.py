@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 
 from models.core import Instance, Problem
 from models.registry import problem as find_problem
+from service import tracing
 from service.db.patience import insist
 from service.db.rows import InstanceRow, JobRow, ScenarioSetRow
 from service.db.session import Database
@@ -99,6 +100,7 @@ class Task:
     storage: Storage
     reporter: Reporter
     control: Control
+    phases: tracing.Phases = field(default_factory=tracing.Phases)
 
 
 def work(task: Task) -> None:
@@ -111,7 +113,10 @@ def work(task: Task) -> None:
     _enter(task, "running", after="starting")
     problem = find_problem(task.instance.problem)
     instance = problem.parse(task.instance.body)
-    outcome = _WORK[task.job.kind](task, problem, instance)
+    try:
+        outcome = _WORK[task.job.kind](task, problem, instance)
+    finally:
+        task.phases.leave()
     if task.control.released and task.control.told:
         raise Released  # it stopped half-way: what it returned is not what was asked for
     task.reporter.close()
@@ -340,6 +345,7 @@ def _callbacks(task: Task, checkpoints: Checkpoints | None) -> Callbacks:
     def on_phase(name: str, fraction: float) -> None:
         nonlocal finalizing
         reporter.phase(name, fraction)
+        task.phases.enter(_span_of(name, task.job.kind))
         if control.released:
             raise Released
         if begun and name != "training" and not finalizing:
@@ -351,3 +357,8 @@ def _callbacks(task: Task, checkpoints: Checkpoints | None) -> Callbacks:
         reporter.line(text)
 
     return Callbacks(on_iteration, on_checkpoint, control.should_stop, on_log, on_phase)
+
+
+def _span_of(phase: str, kind: str) -> str:
+    """A phase's name in traces: what judges a trained policy is its certificate, whichever step of that it is."""
+    return "certificate" if kind == "train" and phase in ("evaluation", "bound") else phase

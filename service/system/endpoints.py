@@ -26,7 +26,7 @@ def live() -> dict[str, str]:
 
 @health.get("/healthz/ready", response_model=Ready)
 def ready(database: TheDatabase, storage: TheStorage, settings: TheSettings) -> dict[str, object]:
-    """Whether the database and the broker answer; 503 `not-ready` names the part that does not."""
+    """Whether database, migrations, storage, disk and broker are in order; 503 `not-ready` names what is not."""
     return {"status": "ok", "checks": service.check_parts(database, storage, settings)}
 
 

@@ -8,7 +8,6 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from service.db.rows import JobRow
-from service.db.session import Database
 from service.jobs.states import FINISHED, QUEUED
 
 
@@ -16,12 +15,6 @@ def count_jobs(session: Session) -> dict[str, int]:
     """Number of jobs by state."""
     rows = session.execute(select(JobRow.state, func.count()).group_by(JobRow.state))
     return {state: number for state, number in rows}
-
-
-def jobs_by_state(database: Database) -> dict[str, int]:
-    """Number of jobs by state, in a transaction of its own."""
-    with database.read() as session:
-        return count_jobs(session)
 
 
 def oldest_queued(session: Session) -> datetime | None:

@@ -15,10 +15,12 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
-    """The process can do its work; `checks` has one entry per part it needs."""
+    """The process can do its work."""
 
     status: Literal["ok"]
-    checks: dict[str, str]
+    checks: dict[str, str] = Field(
+        description="For each part it needs `ok`, perhaps with more to say (`ok, but ahead: …` during a rollout)."
+    )
 
 
 class Version(BaseModel):

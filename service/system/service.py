@@ -9,6 +9,7 @@ from kombu import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from service.db.migrate import standing
 from service.db.session import Database
 from service.errors import ApiError
 from service.jobs.places import QUEUES, queue_of
@@ -25,16 +26,28 @@ _FILE_BROKER = "filesystem://"
 
 
 def check_parts(database: Database, storage: Storage, settings: Settings) -> dict[str, str]:
-    """`ok` for each part the service needs; ApiError 503 if one does not answer."""
-    checks = {
-        "database": _database(database),
-        "storage": storage.check(),
-        "broker": _broker(settings.broker_url),
-    }
-    if any(state != "ok" for state in checks.values()):
-        wrong = "; ".join(f"{part}: {state}" for part, state in checks.items() if state != "ok")
+    """What is known of each part the service needs; ApiError 503 unless every one begins with `ok`."""
+    checks = parts(database, storage, settings)
+    if wrong := "; ".join(f"{part}: {state}" for part, state in checks.items() if not is_fine(state)):
         raise ApiError("not-ready", wrong, headers={"Retry-After": "1"}, checks=checks)
     return checks
+
+
+def is_fine(state: str) -> bool:
+    """Whether a part can do its work; it may have something to say all the same."""
+    return state.startswith("ok")
+
+
+def parts(database: Database, storage: Storage, settings: Settings) -> dict[str, str]:
+    """`ok` or what is wrong, for each part a process needs."""
+    answers = _database(database)
+    return {
+        "database": answers,
+        "migrations": _migrations(database) if answers == "ok" else "unknown while the database does not answer",
+        "storage": storage.check(),
+        "disk": _disk(storage, settings),
+        "broker": _broker(settings.broker_url),
+    }
 
 
 def _database(database: Database) -> str:
@@ -44,6 +57,24 @@ def _database(database: Database) -> str:
     except SQLAlchemyError as error:
         log.warning("database: %s", error)
         return "does not answer"
+    return "ok"
+
+
+def _migrations(database: Database) -> str:
+    try:
+        return standing(database)
+    except SQLAlchemyError as error:
+        log.warning("migrations: %s", error)
+        return "cannot be read"
+
+
+def _disk(storage: Storage, settings: Settings) -> str:
+    try:
+        free, _ = storage.disk()
+    except OSError:
+        return "the data folder is missing"
+    if free < settings.min_free_mb * 2**20:
+        return f"only {free / 2**20:.0f} MiB are free, HERENOW_MIN_FREE_MB asks for {settings.min_free_mb}"
     return "ok"
 
 

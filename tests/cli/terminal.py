@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 from typer.testing import CliRunner
@@ -51,6 +52,7 @@ class Serving:
         self.process = process
         self.url: str = ready["url"]
         self.ready = ready
+        self.lines: list[str] = []  # of its standard error, once it has ended
         self.family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
 
     def child(self, word: str) -> psutil.Process:
@@ -75,19 +77,19 @@ class Serving:
 def serving(data_dir: Path, *words: str, env: dict[str, str] | None = None) -> Iterator[Serving]:
     """A ready `herenow serve` on a free port; killed with all it started if the test leaves it running."""
     command = [*COMMAND, "serve", "--json", "--port", "0", "--data-dir", str(data_dir), "--stop-on-eof", *words]
+    errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (not a pipe: nobody reads while it logs)
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=errors,
         text=True,
         env=os.environ | (env or {}),
         start_new_session=True,
     )
     assert process.stdout is not None
-    assert process.stderr is not None
     line = process.stdout.readline()
-    assert line, process.stderr.read()
+    assert line, _text(errors)
     server = Serving(process, json.loads(line))
     try:
         yield server
@@ -97,5 +99,11 @@ def serving(data_dir: Path, *words: str, env: dict[str, str] | None = None) -> I
             for member in server.family:
                 member.kill()
             raise AssertionError("serve left processes behind")
+        server.lines = _text(errors).splitlines()
         process.stdout.close()
-        process.stderr.close()
+        errors.close()
+
+
+def _text(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,15 +16,9 @@ import redis
 
 from service.settings import Settings
 from tests.packaging.compose import FILE, ROOT, SECRETS, Outside, host_of, load, redis_as_composed
-from tests.servers import Postgres
+from tests.servers import Postgres, free_port
 
 OURS = ("migrate", "api", "worker", "gpu-worker")
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def test_it_obeys_the_compose_specification() -> None:

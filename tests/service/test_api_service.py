@@ -8,14 +8,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from service.ids import new_id
+from service.metrics import Metrics
 from service.problem_types import KINDS
 from service.settings import Settings
 from service.storage import Storage
 from tests.service.api_server import Server, add_policy, example_document, make_settings, running
 
 EMPTY = {"queued": 0, "oldest_queued_at": None, "slots": 0}
+PARTS = ("database", "migrations", "storage", "disk", "broker")
 
 
 class TestHealth:
@@ -26,7 +29,7 @@ class TestHealth:
         ready = settings.model_copy(update={"broker_url": redis_url})
         with running(ready) as server, server.client() as client:
             answer = client.get("/healthz/ready")
-        assert answer.json() == {"status": "ok", "checks": {"database": "ok", "storage": "ok", "broker": "ok"}}
+        assert answer.json() == {"status": "ok", "checks": dict.fromkeys(PARTS, "ok")}
 
     def test_it_says_which_part_does_not_answer(self, tmp_path: Path) -> None:
         with socket.socket() as closed:
@@ -37,7 +40,24 @@ class TestHealth:
             assert client.get("/healthz/live").status_code == 200
         assert answer.status_code == 503
         assert answer.headers["Content-Type"] == "application/problem+json"
-        assert answer.json()["checks"] == {"database": "ok", "storage": "ok", "broker": "does not answer"}
+        assert answer.json()["checks"] == {**dict.fromkeys(PARTS, "ok"), "broker": "does not answer"}
+
+    @pytest.mark.parametrize(("revision", "status", "said"), [("0007", 503, "behind"), ("9999", 200, "ok, but ahead")])
+    def test_it_knows_the_database_s_revision(self, tmp_path: Path, revision: str, status: int, said: str) -> None:
+        settings = make_settings(tmp_path, broker_url=f"filesystem://{tmp_path}")
+        with running(settings) as server, server.client() as client:
+            with server.database.write() as session:
+                session.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": revision})
+            answer = client.get("/healthz/ready")
+        assert answer.status_code == status
+        assert answer.json()["checks"]["migrations"].startswith(said)
+
+    def test_it_knows_when_the_disk_is_nearly_full(self, tmp_path: Path) -> None:
+        settings = make_settings(tmp_path, broker_url=f"filesystem://{tmp_path}", min_free_mb=2**30)
+        with running(settings) as server, server.client() as client:
+            answer = client.get("/healthz/ready")
+        assert answer.status_code == 503
+        assert "HERENOW_MIN_FREE_MB" in answer.json()["checks"]["disk"]
 
 
 class TestStatus:
@@ -212,3 +232,31 @@ def test_spans_are_made_by_the_frameworks_own_telemetry(tmp_path: Path) -> None:
     names = [span.name for span in memory.get_finished_spans()]
     assert "GET /v1/problems/{problem}" in names
     assert not any("healthz" in name for name in names)
+
+
+class TestMeasuresOfRecommendations:
+    """Each form of an answer is counted by its states."""
+
+    def test_one_many_and_columns(self) -> None:
+        metrics = Metrics()
+        odd = {"in_training_range": False, "repairs": [{"field": "x"}], "alerts": [{}, {}]}
+        fine = {"in_training_range": True, "repairs": []}
+        metrics.recommended({"elapsed_ms": 2.0, **odd}, 1)
+        metrics.recommended({"elapsed_ms": 2.0, "recommendations": [fine, odd, fine]}, 3)
+        columns = {"in_training_range": [True, False, False], "repaired": [True, False, False], "decisions": {}}
+        metrics.recommended({"elapsed_ms": 2.0, **columns}, 3)
+        names = ("states", "states_out_of_range", "decisions_repaired", "alerts")
+        found = [metrics.registry.get_sample_value(f"herenow_recommended_{name}_total") for name in names]
+        assert found == [7, 4, 3, 4]
+
+    def test_a_served_answer_is_counted(self, api: Server, client: httpx.Client, policy_id: str) -> None:
+        before = _told(client, "herenow_recommended_states_total")
+        assert client.post(f"/v1/policies/{policy_id}/recommend", json={}).status_code == 200
+        assert _told(client, "herenow_recommended_states_total") == before + 1
+        assert _told(client, "herenow_recommend_seconds_count") >= 1
+
+
+def _told(client: httpx.Client, name: str) -> float:
+    found = re.search(rf"^{name} (\S+)$", client.get("/metrics").text, re.MULTILINE)
+    assert found is not None, name
+    return float(found[1])

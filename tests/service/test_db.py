@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -105,6 +106,35 @@ class TestMigrations:
             migrate.require_head(empty_database)
         migrate.upgrade(empty_database)
         migrate.require_head(empty_database)
+
+    def test_a_revision_only_adds(self, tmp_path: Path) -> None:
+        """From 0008 on the release before can go on working while the next takes over."""
+        database = Database(f"sqlite:///{tmp_path / 'steps.db'}")
+        known = migrate.revisions()
+        migrate.upgrade(database, "0007")
+        before = _shape(database)
+        for revision in known[known.index("0007") + 1 :]:
+            migrate.upgrade(database, revision)
+            after = _shape(database)
+            for table, columns in before.items():
+                assert columns.items() <= after.get(table, {}).items(), f"{revision} takes from {table} or alters it"
+                for name in after[table].keys() - columns.keys():
+                    assert after[table][name].endswith("may be empty"), f"{revision}: {table}.{name} must be given"
+            before = after
+        database.close()
+
+
+def _shape(database: Database) -> dict[str, dict[str, str]]:
+    """Tables, and of each column its type and whether a row may come without it."""
+    found = inspect(database.engine)
+    return {
+        table: {
+            column["name"]: str(column["type"])
+            + (" may be empty" if column["nullable"] or column["default"] is not None else "")
+            for column in found.get_columns(table)
+        }
+        for table in found.get_table_names()
+    }
 
 
 class TestTransactions:
