@@ -1,16 +1,17 @@
-"""What nobody needs any more: artifacts no policy names, folders of old jobs, idempotency keys past their day."""
+"""What nobody needs any more: artifacts no policy names, files of old jobs, rows that have outlived their time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.db.rows import IdempotencyKeyRow, JobRow, PolicyRow, utcnow
+from service.db.rows import JobRow, PolicyRow, utcnow
 from service.db.session import Database
+from service.retention import IDEMPOTENCY_KEYS, Expired, remove
 from service.storage import Kept, Storage
 
 GRACE = timedelta(hours=24)  # an artifact is written before the row that names it: the young are left alone
@@ -25,7 +26,7 @@ class Garbage:
 
     artifacts: dict[str, int] = field(default_factory=dict)
     job_folders: dict[str, int] = field(default_factory=dict)
-    idempotency_keys: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
@@ -33,18 +34,24 @@ class Garbage:
         return sum(self.artifacts.values()) + sum(self.job_folders.values())
 
 
-def collect(database: Database, storage: Storage, job_age: timedelta, dry_run: bool = False) -> Garbage:
+def collect(
+    database: Database,
+    storage: Storage,
+    job_age: timedelta | None,
+    dry_run: bool = False,
+    kinds: Sequence[Expired] = (IDEMPOTENCY_KEYS,),
+) -> Garbage:
     """Remove what nobody needs; with `dry_run` only find it.
 
-    A job's folder (log, checkpoint) goes when its job does not exist or finished more than `job_age` ago. Safe beside
-    a running service: nothing younger than a day is taken for unreferenced.
+    A job's files (log, checkpoint) go when its job does not exist or finished more than `job_age` ago (None: never).
+    Safe beside a running service: nothing younger than a day is taken for unreferenced.
     """
     now = utcnow()
     with database.read() as session:
         garbage = Garbage(
             artifacts={kept.name: kept.size for kept in _unreferenced(session, storage, now)},
             job_folders={kept.name: kept.size for kept in _old_jobs(session, storage, now, job_age)},
-            idempotency_keys=_count_expired(session, now),
+            rows={kind.name: kind.count(session) for kind in kinds},
         )
     if dry_run:
         return garbage
@@ -53,8 +60,7 @@ def collect(database: Database, storage: Storage, job_age: timedelta, dry_run: b
     for digest in list(garbage.artifacts):
         if not _remove_artifact(database, storage, digest, now):
             del garbage.artifacts[digest]
-    with database.write() as session:
-        session.execute(delete(IdempotencyKeyRow).where(IdempotencyKeyRow.expires_at <= now))
+    garbage.rows = {kind.name: remove(database, kind) for kind in kinds}
     return garbage
 
 
@@ -77,19 +83,14 @@ def _remove_artifact(database: Database, storage: Storage, digest: str, now: dat
     return True
 
 
-def _old_jobs(session: Session, storage: Storage, now: datetime, job_age: timedelta) -> Iterator[Kept]:
+def _old_jobs(session: Session, storage: Storage, now: datetime, job_age: timedelta | None) -> Iterator[Kept]:
     finished = {job_id: end for job_id, end in session.execute(select(JobRow.id, JobRow.finished_at))}
     for kept in storage.jobs_kept():
         if kept.name not in finished:
             if _age(kept, now) > GRACE:
                 yield kept
-        elif (end := finished[kept.name]) is not None and now - end > job_age:
+        elif job_age is not None and (end := finished[kept.name]) is not None and now - end > job_age:
             yield kept
-
-
-def _count_expired(session: Session, now: datetime) -> int:
-    rows = select(func.count()).select_from(IdempotencyKeyRow).where(IdempotencyKeyRow.expires_at <= now)
-    return session.scalar(rows) or 0
 
 
 def _age(kept: Kept, now: datetime) -> timedelta:

@@ -130,6 +130,14 @@ def folder_of(root: Path, digest: str) -> Path:
     return root / place_of(digest)
 
 
+def is_intact(digest: str, weights: bytes, document: bytes) -> bool:
+    """Whether these two are, byte by byte, what an artifact of that digest holds; no tensor is read."""
+    try:
+        return _digest(weights, json.loads(document)) == digest
+    except (ValueError, TypeError):
+        return False
+
+
 def _store(place: Store | Path) -> Store:
     return FolderStore(place) if isinstance(place, Path) else place
 

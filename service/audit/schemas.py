@@ -26,6 +26,7 @@ Action = Literal[
     "key.rotated",
     "key.revoked",
     "audit.pruned",
+    "backup.restored",
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import admin
+from service.cli import admin, keeping
 from service.cli.aliases import alias
 from service.cli.audit import audit
 from service.cli.cases import cases
@@ -55,7 +55,9 @@ app.add_typer(alias, name="alias", rich_help_panel="Operate")
 app.add_typer(admin.db, name="db", rich_help_panel="Operate")
 app.add_typer(admin.keys, name="keys", rich_help_panel="Operate")
 app.command(rich_help_panel="Operate")(audit)
-app.command(rich_help_panel="Operate")(admin.gc)
+app.command(rich_help_panel="Operate")(keeping.gc)
+app.command(rich_help_panel="Operate")(keeping.backup)
+app.command(rich_help_panel="Operate")(keeping.restore)
 
 
 def main() -> None:

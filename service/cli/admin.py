@@ -74,6 +74,31 @@ def db_upgrade(data_dir: DataDirOption = None, as_json: JsonOption = False) -> N
             out.print(f"{plain(place)} {change} revision {after}", soft_wrap=True)
 
 
+@db.command("downgrade")
+def db_downgrade(
+    revision: Annotated[str, typer.Argument(help="The revision to go back to, such as 0008.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do it: what only later revisions store is lost.")] = False,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take the database back to an earlier revision, for the release before; back it up first."""
+    with reported_errors(as_json), opened(data_dir) as (_, database):
+        from service.db.migrate import current, downgrade, require_head, revisions
+
+        require_head(database)
+        if revision not in revisions():
+            refuse("revision", "REVISION", f"must be one of {', '.join(revisions())}")
+        if not yes:
+            refuse("yes", "--yes", "must be given: what only later revisions store is lost")
+        before = current(database)
+        with busy("taking the database back"):
+            downgrade(database, revision)
+        if as_json:
+            emit({"before": before, "after": revision})
+        else:
+            out.print(f"the database is at revision {revision} now; it was at {before}")
+
+
 @keys.command("create")
 def keys_create(
     name: Annotated[str, typer.Argument(help="Whose key it is, such as a person or a program.")],
@@ -224,39 +249,6 @@ def keys_revoke(
             emit({"id": key_id, "revoked": True})
         else:
             out.print(f"{key_id} is revoked")
-
-
-def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
-    job_days: Annotated[int, typer.Option(min=1, help="Keep the log and folder of a finished job this long.")] = 30,
-    data_dir: DataDirOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Remove artifacts no policy names, folders of old jobs and expired idempotency keys."""
-    with reported_errors(as_json), opened(data_dir) as (settings, database):
-        from service.db.migrate import require_head
-        from service.housekeeping import collect
-        from service.storage import Storage
-
-        require_head(database)
-        with busy("looking for what nobody needs"):
-            garbage = collect(database, Storage.of(settings), timedelta(days=job_days), dry_run)
-        if as_json:
-            emit(
-                {
-                    "removed": not dry_run,
-                    "artifacts": list(garbage.artifacts),
-                    "job_folders": list(garbage.job_folders),
-                    "idempotency_keys": garbage.idempotency_keys,
-                    "bytes": garbage.bytes,
-                }
-            )
-            return
-        verb = "would remove" if dry_run else "removed"
-        out.print(
-            f"{verb} {len(garbage.artifacts)} artifacts, {len(garbage.job_folders)} job folders "
-            f"({garbage.bytes / 2**20:.1f} MiB) and {garbage.idempotency_keys} idempotency keys"
-        )
 
 
 def _iso(moment: datetime | None) -> str | None:

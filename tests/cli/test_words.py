@@ -53,7 +53,7 @@ def test_the_commands_are_those_promised() -> None:
     promised = (
         "serve, worker, train, evaluate, recommend, receipt, reproduce, cases, import, db upgrade, keys create, "
         "keys list, keys revoke, "
-        "keys rotate, audit, gc, alias list, alias set, alias remove"
+        "keys rotate, audit, gc, backup, restore, db downgrade, alias list, alias set, alias remove"
     )
     assert {" ".join(words) for words in commands()} == set(promised.split(", "))
 

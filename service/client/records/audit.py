@@ -41,6 +41,7 @@ class AuditEntry(Record):
             "key.rotated",
             "key.revoked",
             "audit.pruned",
+            "backup.restored",
         ]
         | str
     )

@@ -83,10 +83,11 @@ class QueueOf(Record):
 
 
 class Ready(Record):
-    """The process can do its work; `checks` has one entry per part it needs."""
+    """The process can do its work."""
 
     status: Literal["ok"]
     checks: dict[str, str]
+    """For each part it needs `ok`, perhaps with more to say (`ok, but ahead: …` during a rollout)."""
 
 
 class StorageUsed(Record):
