@@ -57,7 +57,7 @@ class Order:
         """The order from its line."""
         order = json.loads(line)
         lease, settings = Lease(**order["lease"]), Settings(**order["settings"])
-        return cls(lease, settings, order["elapsed"], order["parent"], order["traceparent"])
+        return cls(lease, settings, order["elapsed"], order["parent"], traceparent=order["traceparent"])
 
 
 class ChildProcess:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.db.migrate import head, upgrade
+from service.db.migrate import current, head, upgrade
 from service.db.rows import IdempotencyKeyRow, InstanceRow, JobRow, PolicyRow, utcnow
 from service.db.session import Database
 from service.ids import new_id
@@ -39,6 +39,19 @@ def test_upgrade_brings_an_empty_database_to_this_release(place: Path) -> None:
     first, second = say_json("db", "upgrade"), say_json("db", "upgrade")
     assert (first["before"], first["after"]) == (None, head())
     assert second["before"] == second["after"] == head()
+
+
+def test_a_rollback_goes_to_the_revision_named_and_up_again(ready: Database) -> None:
+    with ready.write() as session:
+        session.add(InstanceRow(id=new_id("ins"), digest="sha256:0", problem="p", name="kept", body={}))
+    assert "--yes" in say("db", "downgrade", "0008").stderr
+    assert "must be one of" in say("db", "downgrade", "nothing", "--yes").stderr
+    assert current(ready) == head()
+    assert say_json("db", "downgrade", "0008", "--yes") == {"before": head(), "after": "0008"}
+    assert current(ready) == "0008"
+    assert say_json("db", "upgrade")["after"] == head()
+    with ready.read() as session:
+        assert session.query(InstanceRow).one().name == "kept"
 
 
 def test_upgrade_never_shows_the_password(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -89,10 +89,13 @@ class Outside:
         said = words or container(self.pods[name])["args"]
         return [sys.executable, "-m", "service.cli", *(word.replace(BACKUPS, str(self._backups)) for word in said)]
 
-    def run(self, name: str, words: list[str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a container to its end."""
+    def run(
+        self, name: str, words: list[str] | None = None, more: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a container to its end, on a node that adds `more` to its environment."""
+        environment = self.environment(name) | dict(more or {})
         command = self.command(name, words)
-        return subprocess.run(command, env=self.environment(name), capture_output=True, text=True, timeout=240)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
 
     @contextmanager
     def up(self, name: str) -> Iterator[None]:

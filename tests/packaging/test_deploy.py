@@ -224,6 +224,7 @@ def test_their_commands_work_together(postgres: Postgres, redis_url: str, tmp_pa
         outside = cluster.Outside(moved, tmp_path / "data", backups)
         assert "herenow db upgrade" in outside.run("herenow-api").stderr  # and Kubernetes starts it again
         assert outside.run("herenow-migrate").returncode == 0
+        assert "found none" in outside.run("herenow-worker-gpu", more={"CUDA_VISIBLE_DEVICES": ""}).stderr
         key = outside.run("herenow-api", ["keys", "create", "admin", "--scope", "admin"]).stdout.strip()
         with outside.up("herenow-api"), outside.up("herenow-worker-cpu"):
             for name in ("herenow-api", "herenow-worker-cpu"):
