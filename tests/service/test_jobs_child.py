@@ -247,7 +247,9 @@ def trained() -> outcomes.Trained:
 
 def test_an_order_survives_the_pipe(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, database_url="postgresql://u:p@h/d", lease_seconds=3.5)
-    order = Order(Lease("job_x", "w", 2), settings, 12.5)
+    order = Order(Lease("job_x", "w", 2), settings, 12.5, traceparent="00-a-b-01")
     found = Order.read(order.line())
-    assert (found.lease, found.settings, found.elapsed) == (order.lease, settings, 12.5)
+    told = settings.model_copy(update={"device": "cpu"})  # without a GPU of its own a job computes on the CPU
+    assert (found.lease, found.settings, found.elapsed) == (order.lease, told, 12.5)
+    assert (found.traceparent, found.gpu) == ("00-a-b-01", None)
     assert order.line().count(b"\n") == 1
