@@ -14,8 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+from service.db.rows import PolicyRow
 from service.keys.service import create
 from tests.service.api_server import Server, add_policy, example_document, make_settings, running
+from tests.service.test_api_reproduce import receipt
 
 pytestmark = pytest.mark.processes
 
@@ -106,13 +108,14 @@ class TestExamples:
     """Every example is posted as it stands, but for identifiers, which a fresh server cannot have."""
 
     def test_each_is_accepted(
-        self, client: httpx.Client, document: dict[str, Any], policy_id: str, today: dict[str, Any]
+        self, api: Server, client: httpx.Client, document: dict[str, Any], policy_id: str, today: dict[str, Any]
     ) -> None:
         instance_id = client.post("/v1/instances", json=example_document()).json()["id"]
         asked = client.post(f"/v1/policies/{policy_id}/recommend", json={"state": today}).json()
         known = {"ref": policy_id, "recommendation_id": asked["recommendation_id"], "name": "orders", "alias": "tried"}
         test = {"name": "posted", "instance_id": instance_id, "scenarios": 64}
         known["test_id"] = client.post("/v1/policies/orders/acceptance-tests", json=test).json()["id"]
+        known["key_id"] = client.post("/v1/keys", json={"name": "posted", "scopes": ["read"]}).json()["id"]
         posted = 0
         for path, method, operation in operations(document):
             if not takes_json(operation) or path.startswith("/v2/"):  # a policy has inputs of its own
@@ -120,6 +123,10 @@ class TestExamples:
             if path.endswith("/replay"):  # only an override has a decision of the planner's to replay
                 mine = {"outcome": "overridden", "decision": asked["decision"]}
                 client.put(f"/v1/recommendations/{asked['recommendation_id']}/outcome", json=mine)
+            if path.endswith("/reproduce"):  # what was never trained has no receipt to be made again from
+                with api.database.write() as session:
+                    row = session.get_one(PolicyRow, policy_id)
+                    row.card = {**row.card, "receipt": receipt()}
             for example in examples(document, operation):
                 body = _with_ids(example, _served(client, example) or instance_id, policy_id)
                 conditional = {"If-None-Match": "*"} if "412" in operation["responses"] else {}
