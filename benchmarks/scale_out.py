@@ -29,13 +29,16 @@ import psutil
 import redis
 from sqlalchemy import NullPool, create_engine, text
 
+from service.db.session import Database
 from service.jobs.bell import make_bell
 from service.objects import open_store
 from tests.faults.cluster import Cluster, Replica, cluster
 from tests.servers import new_bucket, object_server, postgres_server, redis_server
-from tests.service.api_server import example_document
+from tests.service.api_server import add_policy, example_document
+from tests.service.workers import Desk
 
 CONNECTIONS = 16  # of each replica's client
+SCENARIOS = 4096  # of a job that computes: an evaluation of one rule
 WAIT_SECONDS = 10.0  # what a job that only waits takes, beside its process's start
 PATIENCE = 900.0
 
@@ -120,8 +123,7 @@ def job_rows(made: Cluster, workers: int, count: int) -> list[str]:
     with made.apis[0].client() as http:
         instance = http.post("/v1/instances", json=small()).raise_for_status().json()["id"]
         waiting = {"kind": "solve", "instance_id": instance, "solver": "lab_program", "config": {"pace": WAIT_SECONDS}}
-        config = {"iterations": 100}
-        computing = {"kind": "train", "instance_id": instance, "solver": "hdpo", "config": config, "time_limit": "PT5M"}
+        computing = {"kind": "evaluate", "instance_id": instance, "rules": ["base_stock"], "scenarios": SCENARIOS}
         for number in range(1, workers + 1):
             made.add_worker()
             _until(http, number)
@@ -220,8 +222,8 @@ def main() -> None:
         idle = connections(made)
         with Watch(made) as jobs_seen:
             lines += job_rows(made, options.workers, options.jobs)
-        with made.apis[0].client() as http:
-            jobs = http.get("/v1/jobs", params={"kind": "train", "limit": 1}).json()["items"]
+        database = Database(made.settings("desk").database)
+        policy_id = add_policy(Desk(made.settings("desk"), database), small())  # untrained: it decides as fast
         worker_memory = max(_memory(worker.process.pid) for worker in made.workers)
         for worker in made.workers:
             worker.stop()
@@ -232,11 +234,11 @@ def main() -> None:
         ]
         print("\n".join(head), flush=True)
         with Watch(made) as asked_seen:
-            lines += head + recommend_rows(made, jobs[0]["policy_id"], options.seconds)
+            lines += head + recommend_rows(made, policy_id, options.seconds)
         each = (jobs_seen.connections - idle) / options.workers
         kept = sum(found.size for found in open_store(shared["store_url"]).listing("artifacts")) / 2**10
         api = max(_memory(replica.process.pid) for replica in made.apis) / 2**20
-        worker, child, trained = worker_memory / 2**20, jobs_seen.child / 2**20, options.workers * options.jobs
+        worker, child = worker_memory / 2**20, jobs_seen.child / 2**20
         last = [
             "",
             "| | memory [MiB] | PostgreSQL connections |",
@@ -245,8 +247,8 @@ def main() -> None:
             f"| {asked_seen.connections / options.replicas:.0f} |",
             f"| a worker with a job, and the job | {worker:.0f} + {child:.0f} | {each:.1f} |",
             "",
-            f"A queued job's bell takes {bell_bytes(made):.0f} bytes of Redis; {trained} trainings of a small network "
-            f"left {kept:.0f} KiB of artifacts in the store.",
+            f"A queued job's bell takes {bell_bytes(made):.0f} bytes of Redis; the policy, a small network, is "
+            f"{kept:.0f} KiB in the store.",
         ]
         lines += last
         print("\n".join(last), flush=True)
