@@ -224,13 +224,9 @@ def plant(kind: str, durable: bool = False, **given: Any) -> Iterator[Plant]:
             postgres.start()
             with Postgres(postgres.url).database(keep=True) as url:
                 pass
-        settings = Settings(
-            data_dir=folder / "data",
-            database_url=url,
-            broker_url=broker.url,
-            queue=f"plant-{secrets.token_hex(4)}",
-            **{"checkpoint_seconds": 0.0, "concurrency": 2, **given},
-        )
+        own = {"data_dir": folder / "data", "database_url": url, "broker_url": broker.url}
+        own |= {"queue": f"plant-{secrets.token_hex(4)}", "checkpoint_seconds": 0.0, "concurrency": 2}
+        settings = Settings(**(own | given))
         Storage(settings.data_dir).prepare()
         made = Plant(settings, broker, postgres, folder)
         try:

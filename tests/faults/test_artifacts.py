@@ -115,12 +115,14 @@ def test_sweep_while_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     sweeper.start()
     try:
         for number in range(60):
+            torch.manual_seed(number)  # what is stored again is the same, bit by bit
             policy_id = add_policy(desk, small(), "swept", number + 1)
             with database.read() as session:
                 digest = session.get_one(PolicyRow, policy_id).artifact_digest
             PolicyArtifact.load(storage.artifacts, digest)
             _forget(database, policy_id)
             _age(folder_of(tmp_path / "artifacts", digest))
+            torch.manual_seed(number)
             again = add_policy(desk, small(), "swept", number + 1)
             with database.read() as session:
                 assert session.get_one(PolicyRow, again).artifact_digest == digest

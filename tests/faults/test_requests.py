@@ -179,7 +179,7 @@ def test_two_reconcilers(site: Plant, instance_id: str, recovery: Recovery) -> N
         site.worker()
         site.worker()
         site.listening(2)
-        once(lambda: site.desk.job(lease.job_id).lost_workers, 60, site.tell)
+        once(lambda: site.desk.job(lease.job_id).lost_workers == 1, 60, site.tell)
     site.desk.cancel(lease.job_id)
     site.desk.finished(lease.job_id, 150)
     assert site.desk.states(lease.job_id).count("queued") == 2
