@@ -76,10 +76,11 @@ def _remove_artifact(database: Database, storage: Storage, digest: str, now: dat
     with database.read() as session:
         if session.scalar(select(PolicyRow.id).where(PolicyRow.artifact_digest == digest).limit(1)) is not None:
             return False
-    kept = storage.artifact_kept(digest)
-    if kept is None or _age(kept, now) <= GRACE:
-        return False
-    storage.remove_artifact(digest)
+    with storage.artifacts.turn(alone=True):  # nobody is in the middle of saving it
+        kept = storage.artifact_kept(digest)
+        if kept is None or _age(kept, now) <= GRACE:
+            return False
+        storage.remove_artifact(digest)
     return True
 
 

@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -111,6 +111,10 @@ class ObjectStore:
         with _as_os_error():
             self.system.info(self.root.partition("/")[0])
 
+    def turn(self, alone: bool = False) -> AbstractContextManager[None]:
+        """Nothing: an object store has no locks. What is young is left alone there by its age only."""
+        return nullcontext()
+
     def _path(self, name: str) -> str:
         if not name or ".." in PurePosixPath(name).parts or name.startswith("/"):
             raise ValueError(f"{name!r} is no name in a store")
@@ -167,6 +171,10 @@ class CachedStore:
     def check(self) -> None:
         """As the store says: copies alone are not enough."""
         self.store.check()
+
+    def turn(self, alone: bool = False) -> AbstractContextManager[None]:
+        """As the store behind."""
+        return self.store.turn(alone)
 
     def _make_room(self) -> None:
         copies = sorted(FolderStore(self.folder).listing(), key=lambda found: found.modified)

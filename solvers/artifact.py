@@ -69,8 +69,9 @@ class PolicyArtifact:
         document["format"] = FORMAT
         digest, store = _digest(blob, document), _store(place)
         weights_name, document_name = names_of(digest)
-        store.write(weights_name, blob)
-        store.write(document_name, canonical_json(document))
+        with store.turn():
+            store.write(weights_name, blob)
+            store.write(document_name, canonical_json(document))
         return digest
 
     @classmethod

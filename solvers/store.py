@@ -6,18 +6,20 @@ service's business (`service.objects`).
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 _ASIDE = ".new-"
+_TURN = ".turn"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,12 @@ class Store(Protocol):
 
     def check(self) -> None:
         """Return if reading and writing can be expected to work now."""
+
+    def turn(self, alone: bool = False) -> AbstractContextManager[None]:
+        """Hold the store while several names that belong together are written; `alone`, nobody else does meanwhile.
+
+        Where the place cannot (an object store), nothing is held.
+        """
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ class FolderStore:
                 path = Path(place, file)
                 with suppress(OSError):
                     seen = path.lstat()
-                    if not file.startswith(_ASIDE):
+                    if not file.startswith((_ASIDE, _TURN)):
                         yield Found(path.relative_to(self.root).as_posix(), seen.st_size, seen.st_mtime)
 
     def below(self, prefix: str) -> FolderStore:
@@ -110,6 +118,17 @@ class FolderStore:
             raise FileNotFoundError(f"there is no folder {self.root}")
         if not os.access(self.root, os.W_OK | os.X_OK):
             raise PermissionError(f"the folder {self.root} cannot be written")
+
+    @contextmanager
+    def turn(self, alone: bool = False) -> Iterator[None]:
+        """Hold the folder by a lock on a file of it, which goes with the process."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.root / _TURN, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):  # nothing that begins with a dot, so nothing outside either
