@@ -72,7 +72,10 @@ class Storage:
             return cls(settings.data_dir)
         from service.objects import open_store
 
-        return cls(settings.data_dir, open_store(settings.store_url), settings.store_cache_mb * 2**20)
+        store = open_store(settings.store_url)
+        if isinstance(store, FolderStore) and store.root.resolve() == settings.data_dir.resolve():
+            return cls(settings.data_dir)  # it is shared as it is: nothing has to be carried
+        return cls(settings.data_dir, store, settings.store_cache_mb * 2**20)
 
     @property
     def artifacts(self) -> Store:

@@ -317,6 +317,14 @@ class TestGarbage:
         database.close()
 
 
+def test_a_store_that_is_the_data_folder_is_the_fast_path(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "also").symlink_to(tmp_path / "data")
+    for url in ("data", "also"):
+        assert not Storage.of(make_settings(tmp_path / "data", store_url=f"file://{tmp_path}/{url}")).is_shared
+    assert Storage.of(make_settings(tmp_path / "data", store_url=f"file://{tmp_path}/other")).is_shared
+
+
 def test_a_digest_that_is_none_names_nothing(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     for digest in ("sha256:../../x", "nonsense"):
