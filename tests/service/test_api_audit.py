@@ -92,7 +92,7 @@ class TestEveryChange:
             if method in ("post", "put", "delete", "patch")
         }
         assert changing == set(WRITES) | WRITES_NOTHING | RECORDED_AS_RECOMMENDATIONS
-        assert set(get_args(Action)) == set(WRITES.values()) | {"audit.pruned"}
+        assert set(get_args(Action)) == set(WRITES.values()) | {"audit.pruned", "backup.restored"}  # by command alone
 
     def test_instances_and_scenario_sets(self, client: httpx.Client, boss: keys.NewKey) -> None:
         answer = client.post("/v1/instances", json=example_document() | {"name": "noted"})
