@@ -15,7 +15,7 @@ from models.registry import problems
 from solvers.artifact import ArtifactError, PolicyArtifact
 from solvers.core import Callbacks, TrainRequest
 from solvers.draws import scenario_seed
-from solvers.evaluation import Z95, compare, paired_difference
+from solvers.evaluation import Z95, InfeasibleDecision, compare, paired_difference
 from solvers.receipt import FORMAT, Receipt, differences, weights_digest
 from solvers.registry import solvers
 
@@ -169,7 +169,8 @@ def _gap(then: Tensor, now: Tensor) -> float:
 
 
 def _paired(first: PolicyArtifact, again: PolicyArtifact, callbacks: Callbacks) -> dict[str, Any] | None:
-    """What the repetition's policy costs more on the scenarios policies are judged on; None if it cannot be rebuilt."""
+    """What the repetition's policy costs more on the scenarios policies are judged on; None where one of the two cannot
+    be rebuilt or takes no feasible decision."""
     try:
         problem, instance, old = first.restore()
         _, _, new = again.restore()
@@ -178,7 +179,10 @@ def _paired(first: PolicyArtifact, again: PolicyArtifact, callbacks: Callbacks) 
     seed = scenario_seed(first.seed, "evaluation")
     policies = {"now": new, "then": old}
     simulator = problem.simulator(instance)
-    samples = compare(simulator, policies, seed, PAIRED_SCENARIOS, PAIRED_SECONDS, callbacks.should_stop)
+    try:
+        samples = compare(simulator, policies, seed, PAIRED_SCENARIOS, PAIRED_SECONDS, callbacks.should_stop)
+    except InfeasibleDecision:
+        return None
     found = paired_difference(samples["now"].total, samples["then"].total)
     return {"scenarios": samples["then"].count, "mean": found["mean"], "ci95": found["ci95"]}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -124,10 +125,18 @@ class TestReproduce:
         assert found["difference"]["scenarios"] == 4096
 
     def test_a_policy_that_surely_costs_more_is_told(self, made: PolicyArtifact) -> None:
-        worse = replace(made, weights={name: value * 3 + 1 for name, value in made.weights.items()})
+        *_, last = [name for name in made.weights if name.endswith("bias")]
+        worse = replace(made, weights={**made.weights, last: made.weights[last] + 3.0})
         found = compared(made, worse, Callbacks())
-        assert found["verdict"] == "other_cost"
-        assert found["difference"]["ci95"][0] > 0
+        assert (found["verdict"], found["weights"]["where"]) == ("other_cost", last)
+        assert found["weights"]["largest_difference"] == pytest.approx(3.0)
+        low, high = found["difference"]["ci95"]
+        assert low > 0 or high < 0
+
+    def test_weights_that_decide_nothing_feasible_are_another_policy(self, made: PolicyArtifact) -> None:
+        broken = replace(made, weights={name: value * math.nan for name, value in made.weights.items()})
+        found = compared(made, broken, Callbacks())
+        assert (found["verdict"], found["difference"]) == ("other_cost", None)
 
     def test_a_stop_before_its_steps_is_no_answer(self, made: PolicyArtifact) -> None:
         assert made.receipt is not None
@@ -175,7 +184,7 @@ ROOMS = {"workshop": WORKSHOP}  # smaller than any plant
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_a_run_that_was_stopped_can_be_made_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked to stop in the middle; a run that ends after as many steps has the same weights, bit by bit."""
-    monkeypatch.setattr("solvers.pdppo.STOP_EVERY", 0.0)  # it asks the clock before it asks anybody
+    monkeypatch.setattr("solvers.watch.STOP_EVERY", 0.0)  # it asks the clock before it asks anybody
     room = ROOMS.get(CASES[name][0]) or problem(CASES[name][0])
     config = solver(name).config(**(dict(solver(name).quick) | CASES[name][1]))
     config = config.model_copy(update={"iterations": 1000} if hasattr(config, "iterations") else {})
