@@ -53,12 +53,15 @@ class NotReady(RuntimeError):
     """The service did not come to answer `/healthz/ready`."""
 
 
-def serve(settings: Settings, announce: Callable[[Ready], None], api_only: bool = False) -> None:
+def serve(settings: Settings, announce: Callable[[Ready], None], api_only: bool = False, processes: int = 1) -> None:
     """Run until SIGTERM or SIGINT; `announce` is called once, when `/healthz/ready` answers 200.
 
-    With `api_only` there is no worker and no broker of this process, and the database is left as it is. Raises before
+    With `api_only` there is no worker and no broker of this process, and the database is left as it is. `processes`
+    processes answer at the one address, this one among them; the system shares connections out. Raises before
     anything is started: DataFolderBusy, NoKeys, SchemaMismatch, OSError (the address cannot be had). NotReady later.
     """
+    if processes > 1:
+        settings = settings.model_copy(update={"api_processes": processes})
     with ExitStack() as stack:
         stop = stack.enter_context(_stop_signals())
         if not api_only:
@@ -70,6 +73,8 @@ def serve(settings: Settings, announce: Callable[[Ready], None], api_only: bool 
         if not api_only:
             settings, broker = stack.enter_context(_broker(settings))
             stack.enter_context(_worker(settings))
+        for number in range(2, processes + 1):
+            stack.enter_context(_sibling(settings, listener.getsockname()[1], number))
         if not stop.is_set():
             url = f"http://{_bracketed(settings.host)}:{listener.getsockname()[1]}"
             ready = Ready(url, settings.data_dir, broker, Door(settings).keyless)
@@ -103,6 +108,8 @@ def _bound(settings: Settings) -> Iterator[socket.socket]:
     )[0]
     with socket.socket(family, kind, protocol) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if settings.api_processes > 1:  # the others bind the same address
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
         yield listener
 
@@ -179,6 +186,25 @@ def _worker(settings: Settings) -> Iterator[None]:
         yield
     finally:
         worker.stop(settings.stop_seconds + settings.term_seconds + 5)
+
+
+@contextmanager
+def _sibling(settings: Settings, port: int, number: int) -> Iterator[None]:
+    """One more process of the API at our address."""
+    environment = os.environ | {
+        "HERENOW_DATA_DIR": str(settings.data_dir),
+        "HERENOW_DATABASE_URL": settings.database,
+        "HERENOW_BROKER_URL": settings.broker_url,
+        "HERENOW_API_PROCESSES": str(settings.api_processes),
+    }
+    command = [sys.executable, "-m", "service.cli", "serve", "--api-only", "--host", settings.host, "--port", str(port)]
+    name = f"api-{number}"
+    process = Child(name, command, environment, settings.data_dir / "logs" / f"{name}.log")
+    process.start()
+    try:
+        yield
+    finally:
+        process.stop(DRAIN_SECONDS + 5)
 
 
 def _run_api(settings: Settings, listener: socket.socket, stop: threading.Event, announce: Callable[[], None]) -> None:

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     )
     idempotency_hours: float = Field(default=24.0, gt=0, description="How long a first answer is replayed.")
     inference_threads: int = Field(default=1, ge=1, le=256, description="CPU threads of one recommend computation.")
+    inference_device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Where many states at once are decided; `auto` takes a GPU if there is one."
+    )
     max_streams: int = Field(
         default=1000, ge=1, le=100_000, description="Clients that may follow jobs at once; more are answered 503."
     )

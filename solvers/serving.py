@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -17,24 +18,51 @@ from solvers.evaluation import check_feasible
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from models.dynamics import Policy
     from models.view import View
+
+log = logging.getLogger(__name__)
 
 RANGE_MARGIN = 0.05  # how far outside the range seen in training still counts as inside, as a share of the range
 MOST_NAMED = 3  # features named when a state lies outside
 COMPARED = 64  # states whose alternatives are weighed together: each has as many rows as it has choices
 REPAIRED = 1e-5  # relative difference from which a proposal counts as moved
+FAR_ROWS = 1024  # states at once from which another device than the CPU is worth the way there
+FAR_FROM = 1e-3  # relative difference from which another device's proposal counts as another
 
 
 class ServedPolicy:
-    """One artifact, restored once and kept; thread-safe, because deciding changes nothing."""
+    """One artifact, restored once and kept; thread-safe, because deciding changes nothing.
 
-    def __init__(self, artifact: PolicyArtifact) -> None:
+    With a `device` that is not the CPU, proposals for at least `far_rows` states at once are computed there, if the
+    policy decides there as it does on the CPU; feasibility is settled on the CPU in any case.
+    """
+
+    def __init__(self, artifact: PolicyArtifact, device: str = "cpu", far_rows: int = FAR_ROWS) -> None:
         self.artifact = artifact
         self.problem, self.instance, self.policy = artifact.restore()
         self.simulator = self.problem.simulator(self.instance, counts=False)
         # Feasibility is settled in double precision: what is recommended adds up to what is there.
         self._exact = self.problem.simulator(self.instance, counts=False).double()
         self.view: View = self.problem.view(self.instance)
+        self.far_rows = far_rows
+        self.device = device
+        self.far = self._moved_to(device) if device != "cpu" else None
+
+    def _moved_to(self, device: str) -> Policy[Any, Any] | None:
+        """The policy on another device; None if it has no weights, does not decide there, or not as it does here."""
+        if not self.artifact.weights:
+            return None
+        state, stage = self.view.decode([self.view.today()])
+        try:
+            with torch.inference_mode():
+                far = self.artifact.restore()[2].to(device)
+                there = _proposed(far, state, stage, device)[0]
+        except (RuntimeError, NotImplementedError, TypeError) as error:
+            log.info("the policy decides on the CPU alone: %s", error)
+            return None
+        here = _proposed(self.policy, state, stage, "cpu")[0]
+        return far if not bool(_moved(here, there, FAR_FROM).any()) else None
 
     def recommend(self, states: Sequence[object], explain: bool = False, figures: bool = False) -> list[dict[str, Any]]:
         """One answer per state document: decision, repairs, why, in_training_range, warnings.
@@ -131,12 +159,15 @@ class ServedPolicy:
 
     def _decide(self, state: Any, stage: Tensor) -> tuple[Any, Any, Any]:
         """Proposal, feasible decision and the policy's features of the state; feasibility in float64."""
+        far = self.far if state.batch >= self.far_rows else None
         with torch.inference_mode():
-            single = state.to(self.policy.precision)
-            proposed = self.policy.propose(single, stage).to(torch.float64)
+            if far is None:
+                proposed, features = _proposed(self.policy, state, stage, "cpu")
+            else:
+                proposed, features = _proposed(far, state, stage, self.device)
             decision = self._exact.repair(state, proposed, stage)
             check_feasible(self._exact, state, decision, stage)
-            return proposed, decision, self.policy.features(single, stage)
+            return proposed, decision, features
 
     def _in_range(self, features: Tensor | None, rows: int) -> Tensor:
         if features is None or not self.artifact.training_range:
@@ -171,10 +202,17 @@ def _outside(detail: str) -> Alert:
     return Alert("warning", "", "Outside the range seen in training", detail)
 
 
-def _moved(proposed: Any, decision: Any) -> Tensor:
-    """Whether any part of a row's proposal differs from its decision by more than rounding, relative to its size."""
+def _proposed(policy: Policy[Any, Any], state: Any, stage: Tensor, device: str) -> tuple[Any, Tensor | None]:
+    """What a policy on a device proposes, in float64, and its features of the state; both on the CPU."""
+    single, stage = state.to(policy.precision).to(device), stage.to(device)
+    proposed, features = policy.propose(single, stage), policy.features(single, stage)
+    return proposed.to("cpu").to(torch.float64), None if features is None else features.cpu()
+
+
+def _moved(proposed: Any, decision: Any, least: float = REPAIRED) -> Tensor:
+    """Whether any part of a row's proposal differs from its decision by more than `least`, relative to its size."""
     moved = torch.zeros(decision.batch, dtype=torch.bool)
     for name, given in vars(decision).items():
         asked = getattr(proposed, name)
-        moved |= ((asked - given).abs() > REPAIRED * (1.0 + given.abs())).reshape(decision.batch, -1).any(1)
+        moved |= ((asked - given).abs() > least * (1.0 + given.abs())).reshape(decision.batch, -1).any(1)
     return moved

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from service.db.rows import AcceptanceTestRow, AcceptanceVerdictRow, PolicyRow
 
@@ -38,7 +38,7 @@ def latest_verdicts(
     """Test id → the latest verdict on every version, newest version first."""
     row = AcceptanceVerdictRow
     latest = select(func.max(row.id)).where(row.test_id.in_(test_ids)).group_by(row.test_id, row.policy_id)
-    joined = select(row, PolicyRow).join(PolicyRow, PolicyRow.id == row.policy_id)
+    joined = select(row, PolicyRow).join(PolicyRow, PolicyRow.id == row.policy_id).options(defer(PolicyRow.card))
     found: dict[str, list[tuple[AcceptanceVerdictRow, PolicyRow]]] = {test_id: [] for test_id in test_ids}
     for verdict, policy in session.execute(joined.where(row.id.in_(latest)).order_by(PolicyRow.version.desc())):
         found[verdict.test_id].append((verdict, policy))

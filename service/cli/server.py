@@ -30,6 +30,9 @@ def serve(
     api_only: Annotated[
         bool, typer.Option("--api-only", help="No worker and broker of its own: they run elsewhere.")
     ] = False,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes of the API that answer at the address: one per core is best.")
+    ] = 1,
     eof: EofOption = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Say it is ready as one JSON line on standard output.")
@@ -44,12 +47,12 @@ def serve(
         for_people = not as_json and settings.log_format == "text"
         if for_people:
             err.print(f"[dim]starting Herenow on {plain(str(settings.data_dir))}", soft_wrap=True)
-        _serve(settings, _announce_json if as_json else _announce if for_people else _log_ready, api_only)
+        _serve(settings, _announce_json if as_json else _announce if for_people else _log_ready, api_only, processes)
         if for_people:
             err.print("[dim]stopped")
 
 
-def _serve(settings: Settings, announce: Callable[[Ready], None], api_only: bool) -> None:
+def _serve(settings: Settings, announce: Callable[[Ready], None], api_only: bool, processes: int) -> None:
     from sqlalchemy.exc import OperationalError
 
     from service.db.migrate import SchemaMismatch
@@ -59,7 +62,7 @@ def _serve(settings: Settings, announce: Callable[[Ready], None], api_only: bool
     from service.tracing import NoTracing
 
     try:
-        run(settings, announce, api_only)
+        run(settings, announce, api_only, processes)
     except (DataFolderBusy, NoKeys, NoTracing, SchemaMismatch, NotReady) as error:
         raise CommandError(str(error)) from None
     except OperationalError as error:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -322,10 +323,16 @@ class WorkerRow(Base):
     seen_at: Mapped[datetime]
 
 
+IS_MILESTONE = text("type IN ('state', 'incumbent', 'end')")
+"""Events that have an index of their own, as a condition: the others are most of a long job's events."""
+_MILESTONES = {"sqlite_where": IS_MILESTONE, "postgresql_where": IS_MILESTONE}
+
+
 class JobEventRow(Base):
     """One event of a job; `seq` counts from 1 without a gap."""
 
     __tablename__ = "job_events"
+    __table_args__ = (Index("ix_job_events_milestones", "job_id", "type", "seq", **_MILESTONES),)
 
     job_id: Mapped[str] = mapped_column(Id, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -338,10 +345,16 @@ class RecommendationRow(Base):
     """The audit trail of one recommendation and what the planner did with it."""
 
     __tablename__ = "recommendations"
-    __table_args__ = (Index(None, "created_at", "id"), Index(None, "policy_id", "id"))
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "policy_id", "id"),
+        Index(None, "judgement", "id"),
+        Index(None, "policy_id", "judgement", "id"),
+    )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     policy_id: Mapped[str] = mapped_column(Id, ForeignKey("policies.id"))
+    judgement: Mapped[str] = mapped_column(Word, default="pending", server_default="pending")  # its outcome in a word
     asked_by: Mapped[str | None] = mapped_column(String(100))  # the key's id, or `local`; unknown before 0008
     request: Mapped[dict[str, Any]]
     response: Mapped[dict[str, Any]]

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from service.audit.service import note
-from service.db.rows import RecommendationRow
 from service.decisions import asked, render, replaying, repository, service
 from service.decisions.schemas import (
     RECOMMEND_BODY,
@@ -32,7 +31,6 @@ from service.deps import (
     TheDatabase,
     ThePage,
     TheSettings,
-    newest_first,
 )
 from service.idempotency import TheOnce
 from service.ids import ID_PATTERN, REF_PATTERN
@@ -121,8 +119,7 @@ def list_recommendations(
     ] = None,
 ) -> dict[str, Any]:
     """The audit trail, newest first."""
-    query = repository.matching(policy_id, policy, outcome)
-    rows, cursor = newest_first(session, query, RecommendationRow, page)
+    rows, cursor = repository.page(session, policy_id, policy, outcome, page)
     return {"items": service.summaries(session, rows), "next_cursor": cursor}
 
 

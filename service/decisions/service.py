@@ -219,6 +219,7 @@ def record_outcome(session: Session, recommendation_id: str, body: OutcomeBody, 
         raise field_error("/decision", "An accepted recommendation keeps its own numbers; leave `decision` out.")
     row.outcome = {**body.model_dump(), "by": owner}
     row.outcome_at = utcnow()
+    row.judgement = body.outcome
     row.replay = None  # it was of another decision
     session.flush()
     return row

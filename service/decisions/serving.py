@@ -27,7 +27,7 @@ _WARMED = 4  # policies made ready at start
 QUICK_SECONDS = 0.02  # a policy that takes longer for a state decides for one request at a time
 
 
-def load_policy(artifacts: Store, digest: str, threads: int) -> ServedPolicy:
+def load_policy(artifacts: Store, digest: str, threads: int, device: str = "cpu") -> ServedPolicy:
     """A policy from its artifact; `ArtifactError` if it is missing or damaged."""
     import torch
 
@@ -36,7 +36,9 @@ def load_policy(artifacts: Store, digest: str, threads: int) -> ServedPolicy:
 
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
-    return ServedPolicy(PolicyArtifact.load(artifacts, digest))
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return ServedPolicy(PolicyArtifact.load(artifacts, digest), device)
 
 
 @dataclass
@@ -133,7 +135,8 @@ class ServedPolicies:
         from solvers.artifact import ArtifactError
 
         try:
-            policy = load_policy(self._artifacts, digest, self._settings.inference_threads)
+            own = self._settings
+            policy = load_policy(self._artifacts, digest, own.inference_threads, own.inference_device)
         except ArtifactError as error:
             log.error("artifact %s cannot be used: %s", digest, error)
             raise ApiError("artifact-unavailable", f"The artifact {digest} is missing or damaged.") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from service.db.rows import AliasRow, PolicyRow
 
@@ -11,6 +11,7 @@ from service.db.rows import AliasRow, PolicyRow
 def of_name(session: Session, name: str) -> list[tuple[AliasRow, PolicyRow]]:
     """The aliases of a policy's name with the versions they name, by alias."""
     joined = select(AliasRow, PolicyRow).join(PolicyRow, PolicyRow.id == AliasRow.policy_id)
+    joined = joined.options(defer(PolicyRow.card))
     rows = session.execute(joined.where(AliasRow.policy_name == name).order_by(AliasRow.alias))
     return [(alias, policy) for alias, policy in rows]
 

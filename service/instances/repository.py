@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from service.db.rows import (
     AcceptanceTestRow,
@@ -29,8 +29,8 @@ def by_digest(session: Session, digest: str) -> InstanceRow | None:
 
 
 def matching(problem: str | None, name: str | None, part: str | None = None) -> Select[Any]:
-    """The query for instances of a problem, of a name, with a part in their name, or all."""
-    query = select(InstanceRow)
+    """The query for instances of a problem, of a name, with a part in their name, or all; bodies stay behind."""
+    query = select(InstanceRow).options(defer(InstanceRow.body))
     if problem is not None:
         query = query.where(InstanceRow.problem == problem)
     if name is not None:

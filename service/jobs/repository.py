@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from service.db.rows import (
+    IS_MILESTONE,
     EvaluationRow,
     InstanceRow,
     JobEventRow,
@@ -25,7 +26,7 @@ from service.db.rows import (
     utcnow,
 )
 from service.ids import new_id
-from service.jobs.states import FINISHED, HELD, QUEUED, EventType
+from service.jobs.states import FINISHED, HELD, QUEUED, EventType, Milestone
 
 Events = Sequence[tuple[EventType, dict[str, Any]]]
 
@@ -133,7 +134,7 @@ def events_among(session: Session, job_id: str, numbers: Collection[int]) -> lis
     """The job's events of these numbers, and its changes of state, in order."""
     mine = select(JobEventRow).where(JobEventRow.job_id == job_id)
     found = {row.seq: row for row in session.scalars(mine.where(JobEventRow.seq.in_(numbers)))}
-    changes = mine.where(JobEventRow.type.in_(("state", "end")))
+    changes = mine.where(IS_MILESTONE, JobEventRow.type.in_(("state", "end")))
     found |= {row.seq: row for row in session.scalars(changes.order_by(JobEventRow.seq.desc()).limit(100))}
     return [found[seq] for seq in sorted(found)]
 
@@ -144,9 +145,9 @@ def heads(session: Session, job_ids: Sequence[str]) -> dict[str, tuple[str, int]
     return {row[0]: (row[1], row[2]) for row in session.execute(query)}
 
 
-def last_event(session: Session, job_id: str, kind: EventType) -> JobEventRow | None:
+def last_milestone(session: Session, job_id: str, kind: Milestone) -> JobEventRow | None:
     """The latest event of one type."""
-    query = select(JobEventRow).where(JobEventRow.job_id == job_id, JobEventRow.type == kind)
+    query = select(JobEventRow).where(IS_MILESTONE, JobEventRow.job_id == job_id, JobEventRow.type == kind)
     return session.scalar(query.order_by(JobEventRow.seq.desc()).limit(1))
 
 

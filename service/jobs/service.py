@@ -299,7 +299,7 @@ def result(session: Session, job_id: str, partial: bool) -> dict[str, Any]:
     if job.result is not None:
         return {**known, "partial": False, **job.result}
     if partial:
-        best = repository.last_event(session, job_id, "incumbent")
+        best = repository.last_milestone(session, job_id, "incumbent")
         return {**known, "partial": True, "progress": job.progress, "best": best.data if best else None}
     if job.state in FINISHED:
         detail = f"The job is {job.state} and has no result."

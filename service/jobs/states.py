@@ -7,6 +7,7 @@ from typing import Literal
 Kind = Literal["train", "evaluate", "solve", "accept", "replay", "reproduce"]
 State = Literal["queued", "starting", "running", "finalizing", "cancelling", "succeeded", "failed", "cancelled"]
 EventType = Literal["state", "progress", "metric", "incumbent", "checkpoint", "log", "end"]
+Milestone = Literal["state", "incumbent", "end"]
 
 QUEUED: State = "queued"
 HELD: tuple[State, ...] = ("starting", "running", "finalizing", "cancelling")

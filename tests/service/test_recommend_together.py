@@ -283,6 +283,9 @@ def test_a_batch_decides_as_one_by_one(name: str) -> None:
     today = served.view.today()
     (alone,) = served.recommend([today])
     assert all(close_to(alone, one) for one in served.recommend([today] * 9))
+    elsewhere = ServedPolicy(artifact, "no such device", far_rows=1)
+    assert elsewhere.far is None, "what another device does not decide is decided here"
+    assert close_to(alone, elsewhere.recommend([today])[0])
 
 
 def test_a_head_without_end_is_refused(server: Server) -> None:

@@ -3,8 +3,9 @@ import { useEffect, useState } from "./ui.js";
 import { send } from "./api.js";
 
 const PAUSE_MS = 1000;
+const ABOUT = 3000; // events of a long past that are read: the latest, changes of state, and a share of the rest
 
-/** Read a job's events from the first on until `end`; `onEvent({seq, type, data, created_at})`. Returns a function that stops. */
+/** Read a job's events, a long past thinned, until `end`; `onEvent({seq, type, data, created_at})`. Returns a function that stops. */
 export function follow(jobId, onEvent, onError = () => {}) {
   const stopped = new AbortController();
   let last = 0;
@@ -16,6 +17,11 @@ export function follow(jobId, onEvent, onError = () => {}) {
   (async () => {
     while (!stopped.signal.aborted) {
       try {
+        if (!last) {
+          const past = await readPast(jobId, seen, stopped.signal);
+          last = past.next_after;
+          if (past.ended) return;
+        }
         if (await readOnce(jobId, last, seen, stopped.signal)) return;
       } catch (error) {
         if (stopped.signal.aborted) return;
@@ -26,6 +32,14 @@ export function follow(jobId, onEvent, onError = () => {}) {
     }
   })();
   return () => stopped.abort();
+}
+
+async function readPast(jobId, seen, signal) {
+  const response = await send("GET", `/v1/jobs/${jobId}/events?about=${ABOUT}`, { signal, quiet: true });
+  if (!response.ok) throw Object.assign(new Error(`The past answered ${response.status}.`), { status: response.status });
+  const past = await response.json();
+  past.items.forEach(seen);
+  return past;
 }
 
 async function readOnce(jobId, last, seen, signal) {

@@ -1,0 +1,1 @@
+"""A running service driven hard: how much it answers, how soon, and how it refuses what is too much (`make load`)."""
