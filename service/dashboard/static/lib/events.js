@@ -3,7 +3,7 @@ import { useEffect, useState } from "./ui.js";
 import { send } from "./api.js";
 
 const PAUSE_MS = 1000;
-const ABOUT = 3000; // events of a long past that are read: the latest, changes of state, and a share of the rest
+const ABOUT = 1500; // events of a long past that are read: the latest, changes of state, and a share of the rest
 
 /** Read a job's events, a long past thinned, until `end`; `onEvent({seq, type, data, created_at})`. Returns a function that stops. */
 export function follow(jobId, onEvent, onError = () => {}) {
