@@ -26,7 +26,7 @@ FAST := $(USUAL) and not postgres and not processes
 CHAOS_SECONDS ?= 600
 CHAOS_SEED ?= 1
 
-.PHONY: hostile help setup setup-browser dev demo serve test faults chaos static check format lint types contracts fast screenshots bench clean
+.PHONY: hostile help setup setup-browser dev demo serve test faults chaos load static check format lint types contracts fast screenshots bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ hostile: dev ## Attack a service with every hostile request there is and 20,000 
 
 faults: dev ## Break a running service in every way that docs/reliability.md names; prints promises and recoveries
 	$(BIN)/python -m pytest -m faults -p tests.faults.report --timeout 900
+
+load: dev ## Drive a running service hard on two cores and print what it did: docs/scaling.md has the figures
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m load --timeout 1800 tests/load
 
 chaos: dev ## Random faults under load for ten minutes; every job must be accounted for (CHAOS_SECONDS, CHAOS_SEED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED)
