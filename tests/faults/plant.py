@@ -171,7 +171,8 @@ class Plant:
         """Return when so many of the workers wait for jobs."""
 
         def ready() -> bool:
-            return sum("waiting for jobs" in worker.log.read_text() for worker in self.living()) >= count
+            with self.redis.client() as client:
+                return sum(one["cmd"].lower() == "brpop" for one in client.client_list()) >= count
 
         eventually(ready, seconds * PATIENCE, self.tell)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from tests.faults.plant import END_SECONDS, Plant, end_events, lab, once, quick, small
+from tests.faults.plant import END_SECONDS, Plant, end_events, lab, once, quick
 from tests.faults.report import PATIENCE, Recovery, fault
 from tests.service.workers import Worker, eventually
 
@@ -69,25 +67,6 @@ def test_freeze(site: Plant, strict: Worker, instance_id: str, recovery: Recover
 
 @fault("a training that diverges", "fails as diverged, at once and without another attempt; no policy")
 def test_diverging(site: Plant, strict: Worker, instance_id: str, recovery: Recovery) -> None:
-    job_id = site.desk.submit(**diverging(site))
+    job_id = site.desk.submit(**lab(instance_id, behaviour="diverge"))
     assert "finite" in ends_as(site, job_id, "diverged", 1)
     works_on(site, instance_id, recovery)
-
-
-def diverging(site: Plant) -> dict[str, Any]:
-    """Costs near the largest single-precision number: the sum of a batch is infinite."""
-    document = small()
-    for node in document["nodes"]:
-        for name in ("holding_cost", "shortage_cost"):
-            if node.get(name):
-                node[name] = 1e37
-    config = {"iterations": 500, "batch_size": 64, "width": 8, "depth": 1, "validation_every": 50}
-    instance_id = site.desk.instance(document)
-    return {
-        "kind": "train",
-        "solver": "hdpo",
-        "seed": 1,
-        "time_limit": "PT2M",
-        "instance_id": instance_id,
-        "config": config,
-    }

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from models.core import Instance, Issue, NetworkSize, Problem
 from models.lazy import torch
-from solvers.core import Callbacks, Config, Solver, SolveResult, TrainRequest, TrainResult
+from solvers.core import Callbacks, Config, Diverged, Solver, SolveResult, TrainRequest, TrainResult
 
 PLUGINS = "tests.service.lab:LAB,tests.service.lab:LAB_PROGRAM"
 SIZE = NetworkSize(width=8, depth=1)
@@ -24,7 +24,7 @@ SECRET = "what-an-exception-says-stays-in-the-log"
 class LabConfig(Config):
     """What to do, and when."""
 
-    behaviour: Literal["train", "raise", "signal", "hog", "hang", "freeze"] = "train"
+    behaviour: Literal["train", "raise", "signal", "hog", "hang", "freeze", "diverge"] = "train"
     at: int = Field(2, ge=0, description="Iteration at which to misbehave.")
     iterations: int = Field(5, ge=1)
     pace: float = Field(0.02, ge=0, description="Seconds an iteration takes.")
@@ -68,6 +68,8 @@ def _misbehave(behaviour: str) -> None:
     match behaviour:
         case "raise":
             raise ValueError(SECRET)
+        case "diverge":
+            raise Diverged("the cost is not finite")
         case "signal":
             os.kill(os.getpid(), signal.SIGSEGV)
         case "hog":
