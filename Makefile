@@ -26,7 +26,7 @@ FAST := $(USUAL) and not postgres and not processes
 CHAOS_SECONDS ?= 600
 CHAOS_SEED ?= 1
 
-.PHONY: hostile help setup setup-browser dev demo serve test faults chaos load static check format lint types contracts fast screenshots bench clean
+.PHONY: hostile audit help setup setup-browser dev demo serve test faults chaos load static check format lint types contracts fast screenshots bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -61,7 +61,10 @@ chaos: dev ## Random faults under load for ten minutes; every job must be accoun
 
 static: dev format lint types contracts ## Format, lint, types and import contracts
 
-check: static fast ## What a commit must pass: the static checks and the fast tests
+check: static fast audit ## What a commit must pass: the static checks, the fast tests, the audit of dependencies
+
+audit: dev ## Which installed packages have known vulnerabilities; says so where that cannot be asked
+	$(BIN)/python -m tests.packaging.audit
 
 format:
 	$(BIN)/ruff format --check .

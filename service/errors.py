@@ -23,6 +23,7 @@ from service import storage
 from service.db.patience import AWAY, is_full
 from service.headers import ALWAYS
 from service.problem_types import KINDS, STATUS_KINDS
+from service.redaction import redacted
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class FieldError:
 
     def document(self) -> dict[str, str]:
         """The entry of a problem document's `errors`."""
-        return {"pointer": self.pointer, "in": self.where, "detail": _short(self.detail)}
+        return {"pointer": redacted(self.pointer), "in": self.where, "detail": _short(self.detail)}
 
 
 class ApiError(HTTPException):
@@ -92,7 +93,7 @@ def respond(
     where = request.scope.get("raw_path", b"").decode("ascii", "replace") or request.url.path
     request_id = request.scope.get("herenow.request_id")
     request.scope["herenow.problem"] = slug  # for the measures
-    members = {"instance": where, **({"request_id": request_id} if request_id else {}), **members}
+    members = {"instance": redacted(where), **({"request_id": request_id} if request_id else {}), **members}
     if where.startswith("/v2"):
         members["error"] = _short(detail)  # where clients of the Open Inference Protocol look
     body = problem(slug, detail, errors, **members)
@@ -226,4 +227,5 @@ def _summary(errors: Sequence[FieldError]) -> str:
 
 
 def _short(text: str) -> str:
+    text = redacted(text)
     return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 1] + "…"

@@ -15,6 +15,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.errors import problem
+from service.headers import complete
 from service.ids import new_id
 
 HEAD_SECONDS = 20.0
@@ -30,7 +31,7 @@ def _refusal(detail: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
         (b"x-request-id", new_id("req").encode()),
         (b"connection", b"close"),
     ]
-    return headers, body
+    return complete(headers), body
 
 
 UNREADABLE = "The start line or the headers cannot be read: a length that is no number, no Host, or not HTTP."

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from service import tracing
+from service.redaction import redacted
 from service.settings import Settings
 
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -81,7 +82,7 @@ class TextLines(logging.Formatter):
         own = {name: value for name, value in fields_of(record).items() if name not in _ACCESS_FIELDS}
         first, *rest = super().format(record).split("\n")
         marks = " ".join(f"{name}={value}" for name, value in own.items())
-        return "\n".join([f"{first} [{marks}]" if marks else first, *rest])
+        return redacted("\n".join([f"{first} [{marks}]" if marks else first, *rest]))
 
 
 class JsonLines(logging.Formatter):
@@ -107,7 +108,7 @@ class JsonLines(logging.Formatter):
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = record.exc_info[0].__name__
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return redacted(json.dumps(line, ensure_ascii=False, default=str))
 
 
 def _log_what_nobody_catches() -> None:

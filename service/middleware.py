@@ -23,6 +23,7 @@ from service.headers import complete
 from service.ids import new_id
 from service.metrics import Metrics
 from service.rates import RateLimiter
+from service.redaction import KEY_PREFIX
 from service.settings import Settings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -117,7 +118,8 @@ class _Outgoing:
 
 def _request_id(headers: Headers) -> str:
     given = headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else new_id("req")
+    is_fit = _REQUEST_ID.fullmatch(given) and not given.startswith(KEY_PREFIX)  # a key sent by mistake is not written
+    return given if is_fit else new_id("req")
 
 
 def _who(scope: Scope, headers: Headers) -> str:

@@ -74,6 +74,25 @@ _PROBLEM = {
 }
 
 
+# Where an answer tells a name that other operations take as a path parameter, by the operation answering.
+_INSTANCE, _JOB, _KEY = ({name: "$response.body#/id"} for name in ("instance_id", "job_id", "key_id"))
+_NAMED_IN = {
+    "create_instance": _INSTANCE,
+    "import_instance": _INSTANCE,
+    "submit_job": _JOB,
+    "retry_job": _JOB,
+    "create_evaluation": _JOB,
+    "run_acceptance_test": _JOB,
+    "replay": _JOB,
+    "create_scenario_set": {"scenario_set_id": "$response.body#/id"},
+    "create_acceptance_test": {"test_id": "$response.body#/id", "name": "$request.path.name"},
+    "put_alias": {"name": "$response.body#/policy_name", "alias": "$response.body#/alias"},
+    "recommend": {"recommendation_id": "$response.body#/recommendation_id"},
+    "create_key": _KEY,
+    "rotate_key": _KEY,
+}
+
+
 def install(app: FastAPI) -> None:
     """Let `app.openapi()` answer the completed document, made on first use, and `app.state.methods(path)` read it."""
 
@@ -123,12 +142,31 @@ def _complete(app: FastAPI) -> dict[str, Any]:
     }
     for path, method, operation in _operations(document):
         _complete_responses(path, method, operation)
+    _add_links(document)
     _complete_instance_bodies(document)
     jobs = document["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
     jobs["examples"] = _job_examples()
     sets = document["paths"]["/v1/scenario-sets"]["post"]["requestBody"]["content"]["application/json"]
     sets["examples"] = _scenario_set_examples()
     return document
+
+
+def _add_links(document: dict[str, Any]) -> None:
+    """Say which operations take what an answer names: what was made can be read, followed, changed, deleted."""
+    wanted = {
+        operation["operationId"]: {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
+        for _, _, operation in _operations(document)
+    }
+    for _, _, operation in _operations(document):
+        named = _NAMED_IN.get(operation["operationId"], {})
+        links = {
+            target: {"operationId": target, "parameters": {name: named[name] for name in sorted(names)}}
+            for target, names in wanted.items()
+            if names and names <= set(named) and any(named[name].startswith("$response") for name in names)
+        }
+        for status, response in operation["responses"].items():
+            if links and status in ("200", "201", "202"):
+                response["links"] = links
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -25,6 +25,7 @@ from service.db.session import Database
 from service.ids import new_id
 from service.keys import repository
 from service.keys.callers import LOCAL, SCOPES, Caller
+from service.redaction import KEY_PREFIX
 from service.settings import Settings
 
 __all__ = ["LOCAL", "SCOPES", "Caller"]
@@ -32,7 +33,6 @@ __all__ = ["LOCAL", "SCOPES", "Caller"]
 log = logging.getLogger(__name__)
 
 OVERLAP = timedelta(days=1)  # how long a rotated key's old secret still works, if nothing else is asked for
-_PREFIX = "hnk_"
 _USE_RECORDED_EVERY = timedelta(minutes=1)
 
 
@@ -113,7 +113,7 @@ def _is_overlapping(row: ApiKeyRow, now: datetime) -> bool:
 
 
 def _new_secret() -> str:
-    return _PREFIX + secrets.token_urlsafe(32)
+    return KEY_PREFIX + secrets.token_urlsafe(32)
 
 
 def revoke(session: Session, key_id: str) -> bool:

@@ -76,6 +76,21 @@ class TestDocument:
             for part in reference.removeprefix("#/").split("/"):
                 place = place[part]
 
+    def test_every_link_leads_to_an_operation_that_takes_it(self, document: dict[str, Any]) -> None:
+        known = {operation["operationId"]: operation for _, _, operation in operations(document)}
+        links = [
+            (operation["operationId"], link)
+            for operation in known.values()
+            for response in operation["responses"].values()
+            for link in response.get("links", {}).values()
+        ]
+        assert len(links) > 40
+        for _, link in links:
+            taken = {p["name"] for p in known[link["operationId"]]["parameters"] if p["in"] == "path"}
+            assert set(link["parameters"]) == taken
+        followed = {link["operationId"] for source, link in links if source == "submit_job"}
+        assert followed == {"get_job", "delete_job", "get_result", "get_events", "get_log", "cancel_job", "retry_job"}
+
     def test_every_parameter_is_described(self, document: dict[str, Any]) -> None:
         for path, method, operation in operations(document):
             for parameter in operation.get("parameters", []):
@@ -114,6 +129,7 @@ class TestExamples:
         asked = client.post(f"/v1/policies/{policy_id}/recommend", json={"state": today}).json()
         known = {"ref": policy_id, "recommendation_id": asked["recommendation_id"], "name": "orders", "alias": "tried"}
         test = {"name": "posted", "instance_id": instance_id, "scenarios": 64}
+        known["key_id"] = client.post("/v1/keys", json={"name": "posted", "scopes": ["read"]}).json()["id"]
         known["test_id"] = client.post("/v1/policies/orders/acceptance-tests", json=test).json()["id"]
         known["key_id"] = client.post("/v1/keys", json={"name": "posted", "scopes": ["read"]}).json()["id"]
         posted = 0
@@ -165,10 +181,12 @@ def _with_ids(example: Any, instance_id: str, policy_id: str) -> Any:
 
 
 @pytest.mark.timeout(360)
-def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("phases", "few"), [("examples,coverage,fuzzing", "2"), ("stateful", "25")])
+def test_schemathesis_finds_nothing(tmp_path: Path, phases: str, few: str) -> None:
     """Generated requests, good and bad, answer as the document says: statuses, schemas, headers, methods, keys.
 
-    Keys are asked for, so their absence is tried too. The requests are the same every time, so a failure is a change;
+    In the second run they follow the document's links: what one made, others read, change and delete. Keys are asked
+    for, so their absence is tried too. The requests are the same every time, so a failure is a change;
     HERENOW_TEST_FUZZ asks for that many per operation instead, new ones every time.
     """
     more = os.environ.get("HERENOW_TEST_FUZZ")
@@ -186,9 +204,16 @@ def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
         command = [
             *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
             *("--config-file", str(Path(__file__).with_name("schemathesis.toml"))),
-            *("run", f"{server.url}/openapi.json", "-H", f"Authorization: Bearer {key}"),
-            *(("--max-examples", more) if more else ("--max-examples", "2", "--seed", "7")),
+            *("run", f"{server.url}/openapi.json", "-H", f"Authorization: Bearer {key}", "--phases", phases),
+            *(("--max-examples", more) if more else ("--max-examples", few, "--seed", "7")),
             *("--continue-on-failure", "--generation-database", "none", "--no-color"),
         ]
         found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=330)
     assert found.returncode == 0, found.stdout[-8000:] + found.stderr[-2000:]
+    assert phases != "stateful" or _followed(found.stdout) >= 3, found.stdout[-2000:]
+
+
+def _followed(said: str) -> int:
+    """Number of links of the document that were followed, as the report tells it."""
+    found = re.search(r"(\d+) covered / \d+ selected / \d+ total", said)
+    return int(found[1]) if found else 0
