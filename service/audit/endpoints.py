@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BeforeValidator
 
 from service.audit import repository, service
 from service.audit.schemas import Action, AuditEntry
@@ -21,8 +22,18 @@ SUBJECT_PATTERN = r"^[A-Za-z0-9_@:-]{1,200}$"
 ActorFilter = Annotated[str | None, Query(pattern=ACTOR_PATTERN, description="Only by this key, `local` or `console`.")]
 ActionFilter = Annotated[list[Action], Query(description="Only these actions.")]
 SubjectFilter = Annotated[str | None, Query(pattern=SUBJECT_PATTERN, description="Only what was done to this.")]
-Since = Annotated[AwareDatetime | None, Query(description="Only from this moment on (RFC 3339).")]
-Until = Annotated[AwareDatetime | None, Query(description="Only before this moment (RFC 3339).")]
+
+
+def _moment(text: object) -> object:
+    """The text of a moment, not a number of seconds, which the validator behind would take too."""
+    if isinstance(text, str) and not re.match(r"\d{4}-\d{2}-\d{2}[T ]", text, re.ASCII):
+        raise ValueError("give a moment as RFC 3339 does, such as 2026-11-26T06:00:00Z")
+    return text
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+Since = Annotated[Moment | None, Query(description="Only from this moment on (RFC 3339).")]
+Until = Annotated[Moment | None, Query(description="Only before this moment (RFC 3339).")]
 
 
 @router.get("", response_model=Collection[AuditEntry])

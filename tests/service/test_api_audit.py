@@ -204,7 +204,8 @@ class TestReading:
         assert client.get("/v1/audit", params={**late, "actor": "local"}).json()["items"] == []
 
     @pytest.mark.parametrize(
-        "query", ["actor=me", "action=looked", "subject=a%20b", "since=yesterday", "since=2026-11-26T00:00:00"]
+        "query",
+        ["actor=me", "action=looked", "subject=a%20b", "since=yesterday", "since=2026-11-26T00:00:00", "until=0.5"],
     )
     def test_a_filter_that_is_none_is_named(self, client: httpx.Client, query: str) -> None:
         answer = client.get(f"/v1/audit?{query}")
