@@ -8,6 +8,8 @@ from models.lazy import torch
 from solvers.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from models.dynamics import Simulator
 
 _LANES = {"training": 1, "validation": 2, "rules": 3, "evaluation": 4}
@@ -20,6 +22,12 @@ def scenario_seed(seed: int, purpose: str, instance: int = 0) -> int:
     """
     lane = _LANES[purpose] + len(_LANES) * instance
     return (seed * 2_654_435_761 + lane * 0x9E3779B97F4A7C15) % (1 << 53)
+
+
+OTHER_DEVICE = (
+    "the checkpoint is of another kind of device: from here on scenarios are other ones, and the best policy so far is "
+    "judged on those of this device"
+)
 
 
 class Draws:
@@ -38,8 +46,8 @@ class Draws:
         instance: int = 0,
         ranks: Ranks = ALONE,
     ) -> None:
-        self.simulator, self.ranks = simulator, ranks
-        self.generator = torch.Generator(device).manual_seed(scenario_seed(seed, "training", instance))
+        self.simulator, self.ranks, self._seed = simulator, ranks, scenario_seed(seed, "training", instance)
+        self.generator = torch.Generator(device).manual_seed(self._seed)
         held_out = torch.Generator(device).manual_seed(scenario_seed(seed, "validation", instance))
         self.validation = self._own(self._draw(validation, held_out))
         self.fixed = None if fixed is None else self._draw(fixed, self.generator)
@@ -53,6 +61,18 @@ class Draws:
         part = self.ranks.part(scenarios[0].batch)
         state, noise = (record.rows(part).map(torch.clone) for record in scenarios)
         return state, noise
+
+    def go_on(self, kept: Tensor, steps: int) -> bool:
+        """Draw on from where a run of so many steps kept its generator; whether that can be done.
+
+        Kinds of devices have generators of their own. On another kind a stream of this seed and step begins anew.
+        """
+        kept = kept.cpu()
+        if kept.shape == self.generator.get_state().shape:
+            self.generator.set_state(kept)
+            return True
+        self.generator.manual_seed((self._seed + (steps + 1) * 0xD1B54A32D192ED03) % (1 << 53))
+        return False
 
     def share(self, size: int) -> float:
         """This rank's share of a mini-batch."""

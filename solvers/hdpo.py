@@ -35,7 +35,7 @@ from models.core import Instance, Issue, NetworkSize, Problem, Traits
 from models.lazy import torch
 from solvers.core import Callbacks, Config, Diverged, Solver, TrainRequest, TrainResult, WeightsDoNotFit
 from solvers.descent import copy, fill, moments, take_back, warm_cosine
-from solvers.draws import Draws, scenario_seed
+from solvers.draws import OTHER_DEVICE, Draws, scenario_seed
 from solvers.duals import Duals
 from solvers.ranks import ALONE, Ranks, too_many
 from solvers.recorded import Recorded
@@ -225,7 +225,7 @@ def _descend(
         run = Run(0, (math.inf, math.inf), copy(policy), [], 0.0)
         judge(lessons, run)
     else:
-        run = _restore(request.checkpoint, lessons, optimizer)
+        run = _restore(request.checkpoint, lessons, optimizer, callbacks)
     if config.recorded and request.device.startswith("cuda"):
         _record(lessons, callbacks)
     elapsed_before = run.seconds
@@ -270,17 +270,10 @@ def _record(lessons: Sequence[Lesson], callbacks: Callbacks) -> None:
 
 
 def judge(lessons: Sequence[Lesson], run: Run) -> dict[str, float]:
-    """Validate; keep the weights if they are the cheapest that meet the constraints, else the least violating.
-
-    With several instances costs are means of their ratios to the units, in the first one's money.
-    """
+    """Validate; keep the weights if they are the cheapest that meet the constraints, else the least violating."""
     # Other machines may round otherwise: ranks do not drift apart.
     lessons[0].ranks.follow(lessons[0].policy.parameters())
-    outcomes = [lesson.validate() for lesson in lessons]
-    ratios = [float(outcome.cost) / lesson.unit for outcome, lesson in zip(outcomes, lessons, strict=True)]
-    cost = lessons[0].unit * sum(ratios) / len(ratios)
-    cost = cost if math.isfinite(cost) else math.inf
-    violation = max(lesson.duals.violation(outcome) for outcome, lesson in zip(outcomes, lessons, strict=True))
+    outcomes, (violation, cost) = _standing(lessons)
     if (violation, cost) < run.best:
         run.best, run.best_weights = (violation, cost), copy(lessons[0].policy)
     row = {"iteration": run.iteration, "seconds": run.seconds, "cost": cost, "best_cost": run.best[1]}
@@ -293,6 +286,18 @@ def judge(lessons: Sequence[Lesson], run: Run) -> dict[str, float]:
     if run.iteration or not lessons[0].config.iterations:
         run.curve.append({name: float(value) for name, value in (row | extra).items()})
     return metrics
+
+
+def _standing(lessons: Sequence[Lesson]) -> tuple[list[Outcome], tuple[float, float]]:
+    """The policy on the validation scenarios: its violation of constraints beyond tolerance, and its cost.
+
+    With several instances costs are means of their ratios to the units, in the first one's money.
+    """
+    outcomes = [lesson.validate() for lesson in lessons]
+    ratios = [float(outcome.cost) / lesson.unit for outcome, lesson in zip(outcomes, lessons, strict=True)]
+    cost = lessons[0].unit * sum(ratios) / len(ratios)
+    violation = max(lesson.duals.violation(outcome) for outcome, lesson in zip(outcomes, lessons, strict=True))
+    return outcomes, (violation, cost if math.isfinite(cost) else math.inf)
 
 
 def learning_rate(config: HDPOConfig, iteration: int) -> float:
@@ -330,22 +335,25 @@ def _checkpoint(lessons: list[Lesson], run: Run, optimizer: torch.optim.Optimize
     }
 
 
-def _restore(checkpoint: Mapping[str, Any], lessons: list[Lesson], optimizer: torch.optim.Optimizer) -> Run:
-    lessons[0].policy.load_state_dict(checkpoint["weights"])
-    take_back(optimizer, checkpoint["moments"])
+def _restore(
+    checkpoint: Mapping[str, Any], lessons: list[Lesson], optimizer: torch.optim.Optimizer, callbacks: Callbacks
+) -> Run:
+    policy, best_weights = lessons[0].policy, dict(checkpoint["best_weights"])
+    violation, cost = checkpoint["best"]
+    best, iteration, goes_on = (float(violation), float(cost)), int(checkpoint["iteration"]), True
     kept = zip(lessons, checkpoint["units"], checkpoint["duals"], checkpoint["generators"], strict=True)
     for lesson, unit, duals, generator in kept:
         lesson.begin({}, float(unit))
         lesson.duals.restore(duals)
-        lesson.draws.generator.set_state(generator.cpu())
-    violation, cost = checkpoint["best"]
-    return Run(
-        int(checkpoint["iteration"]),
-        (float(violation), float(cost)),
-        dict(checkpoint["best_weights"]),
-        [dict(row) for row in checkpoint["curve"]],
-        float(checkpoint["seconds"]),
-    )
+        goes_on &= lesson.draws.go_on(generator, iteration)
+    if not goes_on:
+        callbacks.on_log(OTHER_DEVICE)
+        policy.load_state_dict(best_weights)
+        best = _standing(lessons)[1]
+    policy.load_state_dict(checkpoint["weights"])
+    take_back(optimizer, checkpoint["moments"])
+    curve = [dict(row) for row in checkpoint["curve"]]
+    return Run(iteration, best, best_weights, curve, float(checkpoint["seconds"]))
 
 
 def resolve_family(problem: Problem, instance: Instance, config: HDPOConfig) -> str:

@@ -45,7 +45,7 @@ from solvers import advantages
 from solvers.advantages import Credit
 from solvers.core import Callbacks, Config, Diverged, Solver, TrainRequest, TrainResult
 from solvers.descent import copy, fill, moments, take_back
-from solvers.draws import Draws
+from solvers.draws import OTHER_DEVICE, Draws
 from solvers.lessons import IMPOSSIBLE, Lessons, imitation, surrogate
 from solvers.ranks import ALONE, Ranks, too_many
 from solvers.scenario_rows import Memory, Rows
@@ -177,12 +177,16 @@ def _learn(
     learner: Learner, config: PDPPOConfig, request: TrainRequest, callbacks: Callbacks, watch: Watch
 ) -> tuple[Any, Run]:
     run = Run(0, math.inf, copy(learner.policy), [], 0.0)
+    goes_on = True
     if request.checkpoint is not None:
-        run = learner.restore(request.checkpoint)
+        run, goes_on = learner.restore(request.checkpoint)
     before, whole = run.seconds, run.iteration
     try:
         if request.checkpoint is None:
             judge(learner, run, watch)
+        if not goes_on:
+            callbacks.on_log(OTHER_DEVICE)
+            run.best_cost = learner.validate_as(run.best_weights, watch)
         while run.iteration < config.iterations:
             if run.iteration == request.until:
                 raise Stopped("time_limit")
@@ -234,7 +238,7 @@ class Learner:
         groups = [{"params": [*self.actor.parameters()]}, {"params": [*self.critics.parameters()]}]
         self.optimizer = torch.optim.Adam(groups, lr=config.learning_rate, eps=1e-5, fused=True)
         draws = Draws(self.simulator, config.validation_scenarios, None, request.seed, request.device, ranks=ranks)
-        self.panel, self.generator = draws.validation, draws.generator
+        self.draws, self.panel, self.generator = draws, draws.validation, draws.generator
         self.rows = Rows(self.simulator, config.scenarios, config.restart_stages, self.generator, ranks)
         self.share = ranks.share(config.scenarios)  # of the rows
         choices = self.actor.choices
@@ -441,6 +445,15 @@ class Learner:
         share = self.ranks.share(self.config.validation_scenarios)
         return float(self.ranks.mean(torch.as_tensor(total), share)) / simulator.num_stages
 
+    @torch.no_grad()
+    def validate_as(self, weights: Mapping[str, Tensor], watch: Watch) -> float:
+        """What the policy with other weights costs on the panel [money/stage]."""
+        own = copy(self.policy)
+        self.policy.load_state_dict(weights)
+        cost = self.validate(watch)
+        self.policy.load_state_dict(own)
+        return cost
+
     def checkpoint(self, run: Run) -> dict[str, Any]:
         """Everything needed to go on as if the run had never stopped."""
         return {
@@ -455,15 +468,20 @@ class Learner:
             "generator": self.generator.get_state(),
         }
 
-    def restore(self, kept: Mapping[str, Any]) -> Run:
-        """The run a checkpoint holds."""
+    def restore(self, kept: Mapping[str, Any]) -> tuple[Run, bool]:
+        """The run a checkpoint holds, and whether its scenarios go on: another kind of device cannot draw them."""
         self.policy.load_state_dict(kept["weights"])
         take_back(self.optimizer, kept["moments"])
-        self.rows.resume(kept["rows"])
-        self.generator.set_state(kept["generator"].cpu())
+        iteration = int(kept["iteration"])
+        goes_on = self.draws.go_on(kept["generator"], iteration)
+        if goes_on:
+            self.rows.resume(kept["rows"])
+            self.draws.go_on(kept["generator"], iteration)
+        else:
+            self.rows.renew(kept["rows"])
         curve = [dict(row) for row in kept["curve"]]
         best = (float(kept["best_cost"]), dict(kept["best_weights"]))
-        return Run(int(kept["iteration"]), *best, curve, float(kept["seconds"]))
+        return Run(iteration, *best, curve, float(kept["seconds"])), goes_on
 
 
 def judge(learner: Learner, run: Run, watch: Watch) -> dict[str, float]:

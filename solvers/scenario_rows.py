@@ -97,6 +97,12 @@ class Rows:
         drawn = [tensor.clone() for tensor in self.drawn]
         return {"state": state, "at": list(self.at), "left": list(self.left), "drawn": drawn}
 
+    def renew(self, kept: Mapping[str, Any]) -> None:
+        """New scenarios at the stages of a checkpoint whose own cannot be drawn again."""
+        self.at, self.left = [int(v) for v in kept["at"]], [int(v) for v in kept["left"]]
+        for cohort in range(len(self.at)):
+            self.begin(cohort)
+
     def resume(self, kept: Mapping[str, Any]) -> None:
         """The rows a checkpoint holds; the noise is drawn again from the generator's state of then."""
         self.at, self.left = [int(v) for v in kept["at"]], [int(v) for v in kept["left"]]

@@ -76,6 +76,22 @@ class TestRepeats:
         assert weights_equal(resumed.policy, unbroken.policy)
         assert [row["cost"] for row in resumed.curve] == [row["cost"] for row in unbroken.curve]
 
+    def test_a_checkpoint_of_another_kind_of_device_is_gone_on_from_with_scenarios_drawn_anew(self):
+        """A GPU's generators have states of 16 bytes, which no CPU takes; the best so far is judged here again."""
+        saved: list = []
+        unbroken = train(request("dc-two-stores"), Callbacks(on_checkpoint=saved.append))
+        elsewhere = saved[0] | {"generators": [torch.zeros(16, dtype=torch.uint8)], "best": [0.0, 1.0]}
+        runs, said = [], []
+        for _ in range(2):
+            again = request("dc-two-stores", checkpoint=elsewhere)
+            runs.append(train(again, Callbacks(on_log=said.append, on_checkpoint=saved.append)))
+        assert len(said) == 2
+        assert "another kind of device" in said[0]
+        assert weights_equal(*(run.policy for run in runs)), "a function of seed and step"
+        assert not weights_equal(runs[0].policy, unbroken.policy), "its scenarios are other ones"
+        assert [row["iteration"] for row in runs[0].curve] == [4, 8, 12]
+        assert runs[0].curve[-1]["best_cost"] == pytest.approx(unbroken.curve[-1]["best_cost"], rel=0.02)
+
     def test_a_warm_start_begins_where_the_other_run_ended(self):
         first = train(request("dc-two-stores", config={"iterations": 40}), Callbacks())
         config = {"iterations": 1, "learning_rate": 1e-9}

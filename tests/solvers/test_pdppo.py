@@ -63,6 +63,27 @@ class TestEverySetting:
         assert [row["cost"] for row in whole.curve] == [row["cost"] for row in resumed.curve]
 
 
+@pytest.mark.parametrize("restart", [None, 7])
+def test_a_checkpoint_of_another_kind_of_device_is_gone_on_from_with_scenarios_drawn_anew(restart):
+    """A GPU's generators have states of 16 bytes, which no CPU takes; the best so far is judged here again."""
+    kept: list = []
+    whole = train(request(restart_stages=restart), Callbacks(on_checkpoint=kept.append))
+    states = torch.zeros(16, dtype=torch.uint8)
+    rows = kept[0]["rows"] | {"drawn": [states for _ in kept[0]["rows"]["drawn"]]}
+    elsewhere = kept[0] | {"generator": states, "rows": rows, "best_cost": 0.0}
+    said, ends = [], []
+    for _ in range(2):
+        again = replace(request(restart_stages=restart), checkpoint=elsewhere)
+        result = train(again, Callbacks(on_log=said.append, on_checkpoint=ends.append))
+    assert len(said) == 2
+    assert "another kind of device" in said[0]
+    assert same(ends[0]["weights"], ends[1]["weights"]), "a function of seed and step"
+    assert not same(ends[0]["weights"], kept[1]["weights"]), "its scenarios are other ones"
+    assert [row["iteration"] for row in result.curve] == [row["iteration"] for row in whole.curve]
+    assert result.curve[-1]["best_cost"] <= kept[0]["best_cost"], "the kept policy costs what it costs here"
+    assert result.curve[-1]["best_cost"] > 0
+
+
 def test_another_seed_gives_another_policy():
     assert not same(weights(train(request(seed=1), Callbacks())), weights(train(request(seed=2), Callbacks())))
 
