@@ -52,9 +52,12 @@ def main() -> None:
 
 
 def _log(settings: Settings, worker_log: int) -> None:
-    """Every line into the job's log, for people, and into the worker's as that is written."""
+    """Every line into the job's log, for people, and into the worker's as that is written, if it is of its level."""
     logs.configure(settings, "child", open(worker_log, "w", buffering=1, encoding="utf-8"))  # noqa: SIM115 (for good)
-    logging.getLogger().setLevel("INFO")
+    level = settings.log_level.upper()
+    logging.getLogger().handlers[0].setLevel(level)
+    for name in ("", "service"):
+        logging.getLogger(name).setLevel("DEBUG" if level == "DEBUG" else "INFO")
     own = logging.StreamHandler(sys.stdout)
     own.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger().addHandler(own)

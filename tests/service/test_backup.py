@@ -17,7 +17,7 @@ from service.backup.archive import BackupError
 from service.backup.folder import forget_old
 from service.backup.service import check, make, restore
 from service.db import migrate
-from service.db.rows import ApiKeyRow, AuditRow, InstanceRow, JobEventRow, JobRow, RecommendationRow
+from service.db.rows import ApiKeyRow, AuditRow, InstanceRow, JobEventRow, JobRow, PolicyRow
 from service.db.session import Database
 from service.ids import new_id
 from service.jobs import lifecycle
@@ -175,16 +175,19 @@ def test_jobs_that_ran_wait_again_and_it_costs_them_nothing(live: Server, elsewh
 class TestRefusals:
     """A backup that is not whole, or a place that is not empty."""
 
-    @pytest.fixture
-    def database_url(self, tmp_path: Path) -> str:
-        return f"sqlite:///{tmp_path / 'live.db'}"
+    @pytest.fixture(scope="class")
+    @classmethod
+    def source(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+        with running(make_settings(tmp_path_factory.mktemp("source"))) as server:
+            add_policy(server, example_document())
+            yield server
 
     @pytest.fixture
     def place(self, tmp_path: Path) -> Settings:
         return make_settings(tmp_path / "place")
 
-    def test_a_database_that_holds_something_unless_told(self, live: Server, place: Settings, tmp_path: Path) -> None:
-        path = backed_up(live, tmp_path / "b.zip")
+    def test_a_database_that_holds_something_unless_told(self, source: Server, place: Settings, tmp_path: Path) -> None:
+        path = backed_up(source, tmp_path / "b.zip")
         brought_back(place, path)
         with pytest.raises(BackupError, match="--replace"):
             brought_back(place, path)
@@ -192,13 +195,13 @@ class TestRefusals:
         database = Database(place.database)
         with database.read() as session:
             told = session.scalars(select(AuditRow.action).where(AuditRow.subject == "database")).all()
-            assert len(session.scalars(select(RecommendationRow)).all()) == 1
+            assert len(session.scalars(select(PolicyRow)).all()) == 1
         database.close()
         assert told == ["backup.restored"]
 
     @pytest.mark.parametrize("member", ["tables/policies.jsonl", "artifact.json", "manifest.json"])
-    def test_a_changed_byte(self, live: Server, place: Settings, tmp_path: Path, member: str) -> None:
-        path = self._changed(backed_up(live, tmp_path / "b.zip"), member)
+    def test_a_changed_byte(self, source: Server, place: Settings, tmp_path: Path, member: str) -> None:
+        path = self._changed(backed_up(source, tmp_path / "b.zip"), member)
         with pytest.raises(BackupError):
             check(path)
         with pytest.raises(BackupError):
@@ -218,16 +221,16 @@ class TestRefusals:
                 new.writestr(name, content)
         return odd
 
-    def test_a_file_cut_short_or_of_another_kind(self, live: Server, place: Settings, tmp_path: Path) -> None:
-        path = backed_up(live, tmp_path / "b.zip")
+    def test_a_file_cut_short_or_of_another_kind(self, source: Server, place: Settings, tmp_path: Path) -> None:
+        path = backed_up(source, tmp_path / "b.zip")
         short = tmp_path / "short.zip"
         short.write_bytes(path.read_bytes()[:-40])
         for odd in (short, tmp_path / "nothing.zip", Path(__file__)):
             with pytest.raises(BackupError, match="no backup that can be read"):
                 brought_back(place, odd)
 
-    def test_a_later_release(self, live: Server, place: Settings, tmp_path: Path) -> None:
-        path = backed_up(live, tmp_path / "b.zip")
+    def test_a_later_release(self, source: Server, place: Settings, tmp_path: Path) -> None:
+        path = backed_up(source, tmp_path / "b.zip")
         late = tmp_path / "late.zip"
         with zipfile.ZipFile(path) as old, zipfile.ZipFile(late, "w") as new:
             for name in old.namelist():
@@ -236,17 +239,21 @@ class TestRefusals:
         with pytest.raises(BackupError, match="unknown to this release"):
             brought_back(place, late)
 
-    def test_no_file_is_written_over(self, live: Server, tmp_path: Path) -> None:
-        path = backed_up(live, tmp_path / "b.zip")
+    def test_no_file_is_written_over(self, source: Server, tmp_path: Path) -> None:
+        path = backed_up(source, tmp_path / "b.zip")
         assert path.stat().st_mode & 0o077 == 0
         with pytest.raises(BackupError, match="exists already"):
-            backed_up(live, path)
+            backed_up(source, path)
 
-    def test_a_missing_artifact_is_told_and_the_rest_is_kept(self, live: Server, tmp_path: Path) -> None:
-        storage = Storage.of(live.settings)
+    def test_a_missing_artifact_is_told_and_the_rest_is_kept(self, source: Server, tmp_path: Path) -> None:
+        storage = Storage.of(source.settings)
         (kept,) = storage.artifacts_kept()
+        weights = storage.artifacts.read(names_of(kept.name)[0])
         storage.artifacts.write(names_of(kept.name)[0], b"something else")
-        made = make(live.database, storage, tmp_path / "b.zip")
+        try:
+            made = make(source.database, storage, tmp_path / "b.zip")
+        finally:
+            storage.artifacts.write(names_of(kept.name)[0], weights)
         assert (made.damaged, made.artifacts) == ([kept.name], 0)
         assert check(tmp_path / "b.zip")["damaged"] == [kept.name]
 
