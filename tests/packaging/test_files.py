@@ -122,6 +122,7 @@ class TestPages:
 
         known = {f"HERENOW_{name.upper()}" for name in Settings.model_fields} | {
             "HERENOW_CASE_DATA",
+            "HERENOW_TEST_PATIENCE",
             "HERENOW_TEST_REDIS_URL",
             "HERENOW_TEST_DATABASE_URL",
             "HERENOW_SERVER",
