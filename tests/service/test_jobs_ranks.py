@@ -56,7 +56,9 @@ def trained(desk: Desk, **config: Any) -> tuple[JobRow, PolicyArtifact]:
 
 
 def helpers(worker: Worker) -> list[psutil.Process]:
-    return [child for child in worker.children() if "service.jobs.helpers" in child.cmdline()]
+    """The processes that lend a hand."""
+    found = [child for child in worker.children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in found if "service.jobs.helpers" in child.cmdline()]
 
 
 def test_a_rank_lent_by_another_place_trains_the_same_policy_and_the_job_says_so(lent: tuple[Desk, Worker]) -> None:
