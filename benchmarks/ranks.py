@@ -26,6 +26,7 @@ from pydantic import Field
 
 from benchmarks.lot_sizing_training import plant
 from benchmarks.speed import WIDTH, document
+from models.core import NetworkSize
 from models.inventory_network import PROBLEM as INVENTORY
 from models.lot_sizing import PROBLEM as LOT_SIZING
 from solvers.core import Callbacks, Config, Solver, TrainRequest, TrainResult
@@ -50,7 +51,7 @@ def talk(request: TrainRequest, callbacks: Callbacks, ranks: Ranks) -> TrainResu
     """Combine gradients again and again: the curve is the median time of one [s]."""
     config: TalkConfig = request.config
     weight = torch.nn.Parameter(torch.zeros(config.numbers))
-    policy = INVENTORY.family("mlp").build(request.instance, INVENTORY.simulator(request.instance))
+    policy = INVENTORY.family("mlp").build(request.instance, INVENTORY.simulator(request.instance), NetworkSize(8, 1))
     taken = []
     for _ in range(config.rounds):
         weight.grad = torch.ones(config.numbers)
