@@ -10,9 +10,9 @@ anything on average, but it costs a planner with foresight. With the right price
 figures: docs/solvers/information_relaxation.md.
 
 Idea → function
-  reference trajectories of a trained policy                          `_Setting.reference`
-  value V of states, by matching gradients along trajectories          `_fit`
-  multipliers  E_d ∇[c + V∘f](s_t, a_t, d) − ∇[c + V∘f](s_t, a_t, d_t)  `_Prices.multipliers`
+  reference trajectories of a trained policy                          `solvers.long_run.LongRun.reference`
+  value V of states, by matching gradients along trajectories          `solvers.multipliers.fit`
+  multipliers  E_d ∇[c + V∘f](s_t, a_t, d) − ∇[c + V∘f](s_t, a_t, d_t)  `solvers.multipliers.Prices`
   least cost with all noise known, multipliers paid                    `solvers.relaxed_horizon`
   supergradient ascent: the bound is concave in the multipliers        `_ascend`
   fresh scenarios, interval                                            `_measure`
@@ -31,7 +31,6 @@ Metrics logged: value_per_stage (mini-batch), gradient_norm.
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from dataclasses import dataclass
@@ -43,20 +42,18 @@ from pydantic import Field
 from models.core import Instance, Problem, Traits
 from models.lazy import torch
 from models.program import Vector
-from solvers.core import Callbacks, Config, InnerSolveError, Solver, SolveResult, TrainRequest
-from solvers.hdpo import HDPO, HDPOConfig, scenario_seed
-from solvers.relaxed_horizon import SAMPLE, Flat, Reach, RelaxedHorizon, flat
+from solvers.core import Callbacks, Config, Solver, SolveResult, TrainRequest
+from solvers.hdpo import HDPO, HDPOConfig
+from solvers.long_run import LongRun
+from solvers.multipliers import Prices, cosine, fit
+from solvers.relaxed_horizon import SAMPLE, Reach, RelaxedHorizon
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.dynamics import Policy, Simulator
+    from models.dynamics import Policy
 
-HORIZON = 40  # stages to the end beyond which the end is no longer felt
 REACH = 3.0  # the program's free start and orders stay within so many times what the reference policy was seen to do
-POOL = 1 << 18  # outcomes among which the strata of an expectation are found
-TOGETHER = 1 << 18  # rows of tensors at a time in the measurement
-ROUGH = 1 << 13  # the same while fitting and ascending, where a batch's common error averages out
 
 
 class InformationRelaxationConfig(Config):
@@ -113,12 +110,12 @@ def bound_with(
 ) -> SolveResult:
     """`information_relaxation` with a reference policy at hand; None trains one. Any policy gives a valid bound."""
     clock = _Clock(config.time_limit_seconds, callbacks)
-    setting = _Setting(problem, instance, seed)
+    setting = LongRun(problem, instance, seed)
     if policy is None:
         policy = _trained(setting, config, callbacks, clock.share(0.35))
     setting.follow(policy)
-    prices = _Prices(setting, config)
-    _fit(prices, clock.until(0.55))
+    prices = Prices(setting, config)
+    fit(prices, clock.until(0.55))
     prices.strengthen(config.strength)
     history = _ascend(prices, clock.until(0.85))
     ended, bounds, costs = _measure(prices, clock.until(1.0))
@@ -137,7 +134,7 @@ def bound_with(
     return SolveResult(ended, document | _figures(setting, bounds, costs))
 
 
-def _figures(setting: _Setting, bounds: list[Vector], costs: list[Vector]) -> dict[str, Any]:
+def _figures(setting: LongRun, bounds: list[Vector], costs: list[Vector]) -> dict[str, Any]:
     """The bound per stage over batches of scenarios, and the reference policy's cost on the same ones.
 
     Scenarios of a batch share the copies' noise, so the batches' means are the independent observations.
@@ -179,12 +176,12 @@ class _Clock:
     def share(self, part: float) -> float | None:
         return None if self.limit is None else self.limit * part
 
-    def until(self, part: float) -> _Phase:
-        return _Phase(self, self.share(part), self.callbacks)
+    def until(self, part: float) -> Phase:
+        return Phase(self, self.share(part), self.callbacks)
 
 
 @dataclass(frozen=True)
-class _Phase:
+class Phase:
     """A part of the run: until when it may go on, and whom it tells."""
 
     clock: _Clock
@@ -192,13 +189,14 @@ class _Phase:
     callbacks: Callbacks
 
     def over(self) -> Literal["time_limit", "stopped"] | None:
+        """Why the phase must end now; None while it may go on."""
         if self.callbacks.should_stop():
             return "stopped"
         return "time_limit" if self.end is not None and self.clock.seconds() >= self.end else None
 
 
 def _trained(
-    setting: _Setting, config: InformationRelaxationConfig, callbacks: Callbacks, seconds: float | None
+    setting: LongRun, config: InformationRelaxationConfig, callbacks: Callbacks, seconds: float | None
 ) -> Policy[Any, Any]:
     assert HDPO.train is not None
     chosen = HDPOConfig(family=config.policy_family, iterations=config.policy_iterations)
@@ -208,283 +206,7 @@ def _trained(
     return HDPO.train(request, quiet).policy
 
 
-@dataclass(frozen=True)
-class _Path:
-    """What the reference policy did, flat: states (N, T+1, k), decisions (N, T, m), costs (N, T), noise records."""
-
-    states: Tensor
-    decisions: Tensor
-    costs: Tensor
-    noise: Any  # fields (N, T, …)
-    joints: list[Tensor]  # the T+1 states one by one, for gradients
-
-
-class _Setting:
-    """An instance whose stages are alike, its program, and a reference policy to follow."""
-
-    def __init__(self, problem: Problem, instance: Instance, seed: int) -> None:
-        if problem.program is None:
-            raise InnerSolveError(f"{problem.name} has no program")
-        self.problem, self.instance, self.seed = problem, instance, seed
-        self.simulator: Simulator[Any, Any, Any, Any] = problem.simulator(instance, counts=False)
-        self.face = problem.program(instance)
-        self.stage = self.simulator.first_reported_stage
-        self.generator = torch.Generator().manual_seed(scenario_seed(seed, "training") + 1)
-        self.fresh = torch.Generator().manual_seed(scenario_seed(seed, "evaluation") + 1)
-        reason = _not_stationary(self)
-        if reason:
-            raise InnerSolveError(f"information relaxation bounds long-run averages: {reason}")
-
-    def follow(self, policy: Policy[Any, Any]) -> None:
-        """Take a policy as the reference, and states spread like its long run to start from."""
-        for weight in policy.parameters():
-            weight.requires_grad_(False)
-        self.policy = policy.settle()
-        self.starts = self.simulator.initial(512, self.generator)
-        warm = max(self.stage, HORIZON)
-        path = self.reference(512, warm, self.generator)
-        self.starts = self.state_kind.record(path.states[:, -1])
-        path = self.reference(512, warm, self.generator)
-        self.seen = path
-
-    def noise(self, rows: int, stages: int, generator: Any) -> Any:
-        """Independent outcomes, fields (rows, stages, …), whatever the instance's horizon."""
-        total = rows * stages
-        paths = self.simulator.sample(math.ceil(total / self.simulator.num_stages), generator)
-        return paths.map(lambda x: x.flatten(0, 1)[:total].unflatten(0, (rows, stages)))
-
-    def reference(self, rows: int, stages: int, generator: Any, gradients: bool = False) -> _Path:
-        """The policy followed for some stages from states of its long run; with `gradients`, differentiable."""
-        noise = self.noise(rows, stages, generator)
-        chosen = torch.randint(self.starts.batch, (rows,), generator=generator)
-        state = self.starts.rows(chosen)
-        states, decisions, costs = [], [], []
-        with torch.set_grad_enabled(gradients):
-            for t in range(stages):
-                here = flat(state).requires_grad_() if gradients and t == 0 else flat(state)
-                self.state_kind = Flat(state)
-                decision = self.policy(self.state_kind.record(here), self.stage)
-                self.decision_kind = Flat(decision)
-                following, cost = self.step(here, flat(decision), noise.map(lambda x, t=t: x[:, t : t + 1]))
-                states.append(here)
-                decisions.append(flat(decision))
-                costs.append(cost)
-                state = self.state_kind.record(following)
-            states.append(flat(state))
-        return _Path(torch.stack(states, 1), torch.stack(decisions, 1), torch.stack(costs, 1), noise, states)
-
-    def step(self, state: Tensor, decision: Tensor, noise: Any) -> tuple[Tensor, Tensor]:
-        """Flat next states and the cost of a stage, for flat states and decisions and noise of one stage."""
-        # Noise has one stage only: stages are alike, so its first may stand for any.
-        post, decided = self.simulator.decide(
-            self.state_kind.record(state), self.decision_kind.record(decision), self.stage
-        )
-        following, realized = self.simulator.realize(post, noise, 0)
-        parts = [*decided.components.values(), *realized.components.values()]
-        return flat(following), torch.stack(parts).sum(0)
-
-
-def _not_stationary(setting: _Setting) -> str | None:
-    """Why the stages cannot all be alike and the noise independent, as far as that can be seen."""
-    simulator, face = setting.simulator, setting.face
-    if simulator.first_reported_stage == 0:
-        return "without a warm-up the horizon is a fixed one"
-    if simulator.discount != 1.0:
-        return "costs are discounted"
-    if any(face.stage(t) is not face.stage(setting.stage) for t in range(simulator.num_stages)):
-        return "its stages differ"
-    if face.final() is not None:
-        return "what is left at the end has a price"
-    paths = face.noise_path(simulator.sample(4096, torch.Generator().manual_seed(1)))
-    by_stage = paths.reshape(4096, simulator.num_stages, -1)
-    spread = by_stage.std(axis=(0, 1)) + 1e-12
-    centred = (by_stage - by_stage.mean(axis=(0, 1))) / spread
-    limit = 6.0 / math.sqrt(4096)
-    if np.abs(centred.mean(0)).max(initial=0.0) > limit:
-        return "its noise has another mean in some stages"
-    for lag in range(1, min(8, simulator.num_stages)):
-        if np.abs((centred[:, :-lag] * centred[:, lag:]).mean((0, 1))).max(initial=0.0) > limit:
-            return "its noise depends on the past"
-    return None
-
-
-def _value(width: int, hidden: int) -> Any:
-    """A smooth scalar function of a normalised state and the share of the horizon left."""
-    layers = [torch.nn.Linear(width + 1, hidden), torch.nn.Softplus(beta=2.0)]
-    layers += [torch.nn.Linear(hidden, hidden), torch.nn.Softplus(beta=2.0), torch.nn.Linear(hidden, 1)]
-    return torch.nn.Sequential(*layers)
-
-
-class _Prices:
-    """The multipliers: what a value function says states and decisions turn out to be worth, less what was expected."""
-
-    def __init__(self, setting: _Setting, config: InformationRelaxationConfig) -> None:
-        self.setting, self.config = setting, config
-        states = setting.seen.states.flatten(0, 1)
-        self.width = states.shape[1]
-        self.mean, std = states.mean(0), states.std(0)
-        self.scale = torch.where(std < 1e-6, torch.ones(()), std)
-        self.unit = float(setting.seen.costs.std()) + 1e-6
-        with torch.random.fork_rng():
-            torch.manual_seed(setting.seed)
-            self.network = _value(self.width, config.width)
-        self.factor = torch.ones((), requires_grad=True)
-        self.slope = torch.zeros(self.width, requires_grad=True)
-
-    def parameters(self) -> list[Tensor]:
-        return [*self.network.parameters(), self.factor, self.slope]
-
-    def value(self, states: Tensor, left: Tensor, network: Any = None) -> Tensor:
-        """V [money] of flat states (B, k) with `left` (B,) stages to the end; nothing is worth anything after it."""
-        share = left.clamp(max=HORIZON)[:, None] / HORIZON
-        features = torch.cat([(states - self.mean) / self.scale, share], 1)
-        worth: Tensor = (network or self.network)(features)[:, 0]
-        return self.factor * self.unit * worth * (left > 0)
-
-    def strengthen(self, factor: float) -> None:
-        """Scale V, and price the last state against the first by V's mean gradient far from the end."""
-        with torch.no_grad():
-            self.factor.fill_(factor)
-        states = self.setting.seen.states.flatten(0, 1).clone().requires_grad_()
-        worth = self.value(states, torch.full((len(states),), float(HORIZON)))
-        (slopes,) = torch.autograd.grad(worth.sum(), states)
-        with torch.no_grad():
-            self.slope.copy_(slopes.mean(0))
-
-    def multipliers(self, path: _Path, generator: Any, create: bool = False) -> _Multipliers:
-        """Zero-mean multipliers along reference trajectories; `create` keeps them differentiable in the weights."""
-        rows, stages = path.decisions.shape[:2]
-        states = path.states[:, :stages].flatten(0, 1).detach()
-        decisions = path.decisions.flatten(0, 1).detach()
-        noise = path.noise.map(lambda x: x.flatten(0, 1)[:, None])
-        left = torch.arange(stages - 1, -1, -1).float().repeat(rows)
-        wanted = self.config.ascent_samples if create else self.config.inner_samples
-        samples = 1 << (wanted - 1).bit_length()
-        # A graph that is to be differentiated again is kept whole; else memory is bounded.
-        size = len(left) if create else max(TOGETHER // samples, 1)
-        parts = [
-            self._part(states[i], decisions[i], noise.rows(i), left[i], samples, generator, create)
-            for i in torch.split(torch.arange(len(left)), size)
-        ]
-        by_state, by_decision, surprise = (torch.cat(part) for part in zip(*parts, strict=True))
-        return _Multipliers(
-            by_state.view(rows, stages, -1), by_decision.view(rows, stages, -1), surprise.view(rows, stages)
-        )
-
-    def _part(
-        self, states: Tensor, decisions: Tensor, noise: Any, left: Tensor, samples: int, generator: Any, create: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Multipliers of flat rows, and what chance did to each."""
-        states, decisions = states.clone().requires_grad_(), decisions.clone().requires_grad_()
-        own = self._worth(states, decisions, noise, left)
-        drawn = stratified(self.setting, len(left), samples, generator, ROUGH if create else POOL)
-        many = [x.repeat_interleave(samples, 0) for x in (states, decisions, left)]
-        surprise = self._worth(many[0], many[1], drawn, many[2]).view(-1, samples).mean(1) - own
-        by_state, by_decision = torch.autograd.grad(surprise.sum(), (states, decisions), create_graph=create)
-        return by_state, by_decision, surprise.detach()
-
-    def _worth(self, states: Tensor, decisions: Tensor, noise: Any, left: Tensor) -> Tensor:
-        """What a stage costs, as far as it is not counted in expectation, and what its end is worth."""
-        following, cost = self.setting.step(states, decisions, noise)
-        return (1.0 - self.config.smoothing) * cost + self.value(following, left)
-
-
-@dataclass(frozen=True)
-class _Multipliers:
-    states: Tensor  # (N, T, k)
-    decisions: Tensor  # (N, T, m)
-    surprise: Tensor  # (N, T) zero-mean: subtracts what chance did to the reference
-
-
-def stratified(setting: _Setting, rows: int, samples: int, generator: Any, pool_size: int = ROUGH) -> Any:
-    """`samples` outcomes of a stage for each of `rows`, row by row: one from each of as many equally likely strata.
-
-    A pool independent of everything else is split in halves, each by its widest coordinate, until there are enough
-    strata; a row takes one member of each at random. The mean over a row is unbiased, and its noise small.
-    """
-    each = max(pool_size // samples, 1)
-    pool = setting.noise(samples * each, 1, generator)
-    points = flat(pool)
-    points = points / points.std(0).clamp_min(1e-9)
-    strata = [torch.arange(len(points))]
-    while len(strata) < samples:
-        halves = []
-        for members in strata:
-            widest = int(points[members].var(0).argmax())
-            ordered = members[points[members, widest].argsort()]
-            halves += [ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]]
-        strata = halves
-    place = torch.randint(each, (samples, rows), generator=generator)
-    chosen = torch.stack(strata).gather(1, place).t().flatten()
-    return pool.rows(chosen)
-
-
-def _fit(prices: _Prices, phase: _Phase) -> None:
-    """Fit V so that its gradient is that of the policy's cost to go.
-
-    Bellman's equation differentiated: ∇V(s) = E_d ∇[c + V∘f](s, π(s), d), the policy's own response included, towards a
-    slowly following copy of V; a fifth of the steps first learn from whole trajectories, which need no V to start from.
-    """
-    config, setting = prices.config, prices.setting
-    total = config.fit_iterations
-    if not total:
-        return
-    target = copy.deepcopy(prices.network)
-    optimizer = torch.optim.Adam(prices.network.parameters(), 3e-3, betas=(0.9, 0.99))
-    paths: _Path | None = None
-    for step in range(total):
-        if phase.over():
-            return
-        optimizer.param_groups[0]["lr"] = 3e-3 * _cosine(step, total)
-        if step < total // 5:
-            if step % 10 == 0 or paths is None:
-                paths, slopes = _trajectories(setting)
-            states, left, wanted = _pick(setting, paths, slopes, config.fit_batch)
-        else:
-            states, left, wanted = _bellman(prices, target, config.fit_batch)
-        states.requires_grad_()
-        (found,) = torch.autograd.grad(prices.value(states, left).sum(), states, create_graph=True)
-        loss = (((found - wanted) * prices.scale / prices.unit) ** 2).sum(1).mean()
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        with torch.no_grad():
-            for slow, fast in zip(target.parameters(), prices.network.parameters(), strict=True):
-                slow.lerp_(fast, 0.02 if step >= total // 5 else 1.0)
-        if step % 50 == 0:
-            phase.callbacks.on_phase("fit", step / total)
-
-
-def _trajectories(setting: _Setting) -> tuple[_Path, Tensor]:
-    """Trajectories and, for each of their states, the gradient of the cost from there to the end."""
-    path = setting.reference(128, HORIZON + HORIZON // 2, setting.generator, gradients=True)
-    slopes = torch.autograd.grad(path.costs.sum(), path.joints[:-1])
-    return path, torch.stack(slopes, 1)
-
-
-def _pick(setting: _Setting, path: _Path, slopes: Tensor, batch: int) -> tuple[Tensor, Tensor, Tensor]:
-    stages = slopes.shape[1]
-    row = torch.randint(len(slopes), (batch,), generator=setting.generator)
-    when = torch.randint(stages, (batch,), generator=setting.generator)
-    return path.states[row, when].detach().clone(), (stages - when).float(), slopes[row, when]
-
-
-def _bellman(prices: _Prices, target: Any, batch: int, samples: int = 8) -> tuple[Tensor, Tensor, Tensor]:
-    """States of the long run, stages left, and the gradient Bellman's equation gives there."""
-    setting, generator = prices.setting, prices.setting.generator
-    seen = setting.seen.states.flatten(0, 1)
-    states = seen[torch.randint(len(seen), (batch,), generator=generator)].clone().requires_grad_()
-    near = torch.randint(1, HORIZON + 1, (batch,), generator=generator).float()
-    left = torch.where(torch.rand(batch, generator=generator) < 0.6, torch.tensor(float(HORIZON + 1)), near)
-    decision = flat(setting.policy(setting.state_kind.record(states), setting.stage))
-    drawn = stratified(setting, batch, samples, generator)
-    many = [x.repeat_interleave(samples, 0) for x in (states, decision, left - 1)]
-    following, cost = setting.step(many[0], many[1], drawn)
-    (wanted,) = torch.autograd.grad((cost + prices.value(following, many[2], target)).sum() / samples, states)
-    return states.detach(), left, wanted
-
-
-def _ascend(prices: _Prices, phase: _Phase) -> list[dict[str, float]]:
+def _ascend(prices: Prices, phase: Phase) -> list[dict[str, float]]:
     """Adam along supergradients: the bound is concave in the multipliers, and its slope is where the program goes."""
     config, setting = prices.config, prices.setting
     total = config.ascent_iterations
@@ -501,7 +223,7 @@ def _ascend(prices: _Prices, phase: _Phase) -> list[dict[str, float]]:
         if phase.over():
             break
         for group in optimizer.param_groups:
-            group["lr"] = config.ascent_rate * group["scale"] * _cosine(step, total)
+            group["lr"] = config.ascent_rate * group["scale"] * cosine(step, total)
         batch = _solve_batch(prices, horizon, config.ascent_scenarios, setting.generator, create=True)
         per_stage = batch.priced / (config.ascent_scenarios * config.ascent_periods)
         optimizer.zero_grad()
@@ -525,7 +247,7 @@ class _Batch:
     priced: Tensor  # () what the multipliers add, as a function of the weights; its gradient is the supergradient
 
 
-def _solve_batch(prices: _Prices, horizon: RelaxedHorizon, rows: int, generator: Any, create: bool = False) -> _Batch:
+def _solve_batch(prices: Prices, horizon: RelaxedHorizon, rows: int, generator: Any, create: bool = False) -> _Batch:
     """The program of every scenario of a fresh batch."""
     setting, stages = prices.setting, horizon.periods
     path = setting.reference(rows, stages, generator)
@@ -547,14 +269,14 @@ def _solve_batch(prices: _Prices, horizon: RelaxedHorizon, rows: int, generator:
     return _Batch(values / stages, path.costs.double().numpy().mean(1), priced)
 
 
-def _relaxed(prices: _Prices, periods: int) -> RelaxedHorizon:
+def _relaxed(prices: Prices, periods: int) -> RelaxedHorizon:
     setting, config = prices.setting, prices.config
     states, decisions = setting.seen.states.flatten(0, 1), setting.seen.decisions.flatten(0, 1)
     reach = Reach(states, decisions, setting.state_kind, setting.decision_kind, REACH)
     return RelaxedHorizon(setting.face, setting.stage, periods, config.smoothing, config.copies, reach)
 
 
-def _measure(prices: _Prices, phase: _Phase) -> tuple[Any, list[Vector], list[Vector]]:
+def _measure(prices: Prices, phase: Phase) -> tuple[Any, list[Vector], list[Vector]]:
     """The bound on fresh scenarios, four or fewer to a batch, at least four batches if time allows."""
     config = prices.config
     horizon = _relaxed(prices, config.periods)
@@ -570,11 +292,6 @@ def _measure(prices: _Prices, phase: _Phase) -> tuple[Any, list[Vector], list[Ve
         costs.append(batch.costs)
         phase.callbacks.on_phase("information_relaxation", len(bounds) * rows / config.scenarios)
     return "optimal", bounds, costs
-
-
-def _cosine(step: int, total: int) -> float:
-    """From one down to a fiftieth along half a cosine."""
-    return 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * step / total))
 
 
 def _needs(traits: Traits) -> list[str]:

@@ -14,17 +14,14 @@ from solvers.bounds import Hindsight
 from solvers.core import Callbacks, InnerSolveError
 from solvers.information_relaxation import (
     INFORMATION_RELAXATION,
-    POOL,
     InformationRelaxationConfig,
+    Phase,
     _Clock,
-    _fit,
-    _Phase,
-    _Prices,
     _relaxed,
-    _Setting,
     bound_with,
-    stratified,
 )
+from solvers.long_run import LongRun
+from solvers.multipliers import POOL, Prices, fit, stratified
 from solvers.relaxed_horizon import SAMPLE, flat
 
 QUIET = Callbacks()
@@ -68,13 +65,13 @@ def base_stock(document: dict[str, Any], factor: float = 1.0) -> Any:
     return policy
 
 
-def prepared(document: dict[str, Any], **config: Any) -> _Prices:
+def prepared(document: dict[str, Any], **config: Any) -> Prices:
     """Multipliers fitted a little, behind a base-stock policy."""
     few: dict[str, Any] = {"fit_iterations": 40, "fit_batch": 64, "inner_samples": 8, "copies": 6, **config}
-    setting = _Setting(PROBLEM, PROBLEM.parse(document), 3)
+    setting = LongRun(PROBLEM, PROBLEM.parse(document), 3)
     setting.follow(base_stock(document))
-    prices = _Prices(setting, InformationRelaxationConfig(**few))
-    _fit(prices, _Phase(_Clock(None, QUIET), None, QUIET))
+    prices = Prices(setting, InformationRelaxationConfig(**few))
+    fit(prices, Phase(_Clock(None, QUIET), None, QUIET))
     prices.strengthen(1.0)
     return prices
 
@@ -122,7 +119,7 @@ class TestMultipliers:
         assert float(few.mean(1).std()) < 0.3 * float(drawn.std()) / 4  # a fair sample of 16 would have a quarter
 
 
-def followed(prices: _Prices, policy: Any, noise: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def followed(prices: Prices, policy: Any, noise: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Another policy along the same noise: flat states, decisions, and cost per stage."""
     setting = prices.setting
     rows, stages = noise.demand.shape[:2]
