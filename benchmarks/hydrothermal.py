@@ -62,6 +62,8 @@ class Cell:
         return f"{self.case}-{self.label or self.kind}" + ("" if self.part is None else f"-{self.part}")
 
 
+LONG = {"iterations": 1200, "learning_rate": 3e-3, "validation_every": 150, "checks": 64}
+LONGER = LONG | {"iterations": 1800, "learning_rate": 2.5e-3}
 FINE = {"iterations": 120, "learning_rate": 1.5e-3, "validation_every": 40, "checks": 256}
 
 
@@ -84,7 +86,8 @@ def cells() -> list[Cell]:
             Cell("bolivia-ac", "tsddr", 150, FINE, seed, f"tsddr-{seed}", start=f"bolivia-tsddr-{seed}")
             for seed in (1, 2, 3)
         ),
-        Cell("bolivia-ac", "tsddr", 120, FINE | {"iterations": 200}, 3, "tsddr-3-on", start="bolivia-ac-tsddr-3"),
+        Cell("bolivia-ac", "tsddr", 440, LONG, 3, "tsddr-3-long", start="bolivia-tsddr-3"),
+        Cell("bolivia-ac", "tsddr", 750, LONGER, 3, "tsddr-3-longer", start="bolivia-ac-tsddr-3-long"),
         Cell("bolivia-ac", "sddp", 250, {"iterations": 90, "gap": 0.0, "simulation_paths": 2, "check_every": 90}),
         Cell("bolivia-ac", "tsddr", 120, {"iterations": 0}, 3, "dc-tsddr-3", start="bolivia-tsddr-3"),
         Cell("bolivia-ac", "rolling_deterministic", 90, {"look_ahead": 1}, 1, "myopic"),

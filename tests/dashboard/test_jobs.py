@@ -120,7 +120,7 @@ class TestFinished:
         expect(page.get_by_role("alert")).to_contain_text("Training diverged")
         expect(page.get_by_role("alert")).to_contain_text("The cost became infinite.")
         page.get_by_role("button", name="Try again").click()
-        expect(page.get_by_text("It starts when a worker is free.")).to_be_visible()
+        expect(page.get_by_text("No live worker serves the queue cpu.")).to_be_visible()
         new = page.url.rsplit("/", 1)[1]
         assert httpx.get(f"{site.url}/v1/jobs/{new}").json()["retry_of"] == jobs["failed"]
 
