@@ -445,12 +445,12 @@ class Learner:
         share = self.ranks.share(self.config.validation_scenarios)
         return float(self.ranks.mean(torch.as_tensor(total), share)) / simulator.num_stages
 
-    @torch.no_grad()
     def validate_as(self, weights: Mapping[str, Tensor], watch: Watch) -> float:
         """What the policy with other weights costs on the panel [money/stage]."""
         own = copy(self.policy)
         self.policy.load_state_dict(weights)
-        cost = self.validate(watch)
+        with torch.no_grad():
+            cost = self.validate(watch)
         self.policy.load_state_dict(own)
         return cost
 
