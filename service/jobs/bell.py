@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from service.db.rows import utcnow
 from service.db.session import Database
-from service.jobs import repository
+from service.jobs import repository, transport
 from service.jobs.places import queue_name, queue_of
 from service.settings import Settings
 
@@ -84,6 +84,7 @@ def make_celery(settings: Settings) -> Celery:
     """The Celery application for these settings; ValueError without a broker."""
     if not settings.broker_url:
         raise ValueError("no broker: set HERENOW_BROKER_URL (embedded mode sets it by itself)")
+    transport.install()
     url, options = _transport(settings.broker_url)
     app = Celery("herenow", broker=url, set_as_current=False)
     app.conf.update(
