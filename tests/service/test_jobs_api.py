@@ -87,7 +87,8 @@ class TestSubmitting:
         assert answer.status_code == 202
         assert answer.headers["location"] == f"/v1/jobs/{job['id']}"
         assert answer.headers["retry-after"] == "1"
-        assert client.get(answer.headers["location"]).json() == job
+        found = client.get(answer.headers["location"]).json()
+        assert found == job | {"waiting_for": "No live worker serves the queue cpu."}
         assert (job["state"], job["attempt"], job["seed"], job["time_limit"]) == ("queued", 0, 7, "PT10M")
         assert job["config"] == {"behaviour": "train", "at": 2, "iterations": 5, "pace": 0.02}
         assert job["policy_name"] == "north"
