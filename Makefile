@@ -105,6 +105,7 @@ bench: dev ## Measure quality against known optima, bounds and speed; rewrites o
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.constraints
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.demand_memory --write benchmarks/demand_memory.md
 	$(BIN)/python -m benchmarks.scale_out
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.ranks --wall
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed --write docs/speed.md
 
 clean: ## Remove the virtual environment and caches

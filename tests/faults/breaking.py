@@ -122,6 +122,19 @@ class Breaker:
 
         return self._until(well)
 
+    def _hearing(self) -> float:
+        """Until every worker waits at a Redis that began empty, or was given a bell by it.
+
+        A worker takes one bell while its job runs and waits for the next when that job is done: it has heard.
+        """
+
+        def well() -> bool:
+            with self._site.redis.client() as client:
+                waiting = sum(one["cmd"].lower() == "brpop" for one in client.client_list())
+                return waiting + int(client.hlen("unacked")) >= len(self._site.living())
+
+        return self._until(well)
+
     def _kill_child(self) -> float | None:
         worker = self._worker()
         jobs, children = self._held_by(worker), worker.children()
@@ -182,7 +195,7 @@ class Breaker:
         self._site.redis.kill()
         time.sleep(self._draw.uniform(0.0, 8.0))
         self._site.redis.start()
-        return self._listening()
+        return self._hearing()
 
     def _flush_redis(self) -> float:
         self._site.redis.flush()
