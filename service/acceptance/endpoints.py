@@ -26,8 +26,7 @@ from service.deps import (
     newest_first,
 )
 from service.idempotency import TheOnce
-from service.jobs.bell import ring_after_commit
-from service.jobs.endpoints import TheBell, accepted, note_job
+from service.jobs.endpoints import TheBell, submitted
 from service.jobs.schemas import JobView
 from service.requests import StrictRoute
 
@@ -88,8 +87,6 @@ def run_acceptance_test(
 
     def make(session: Session) -> Response:
         job = service.run(session, settings, name, test_id, body.version, caller.key_id)
-        note_job(session, caller, job)
-        ring_after_commit(session, database, bell, job.id)
-        return accepted(job)
+        return submitted(session, database, bell, caller, job)
 
     return once.answer(caller.owner, make)

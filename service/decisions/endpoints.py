@@ -34,8 +34,7 @@ from service.deps import (
 )
 from service.idempotency import TheOnce
 from service.ids import ID_PATTERN, REF_PATTERN
-from service.jobs.bell import ring_after_commit
-from service.jobs.endpoints import TheBell, accepted, note_job
+from service.jobs.endpoints import TheBell, submitted
 from service.jobs.schemas import JobView
 from service.negotiation import choose
 from service.policies import service as policies
@@ -176,8 +175,6 @@ def replay(
 
     def make(session: Session) -> Response:
         job = replaying.submit(session, settings, served, recommendation_id, body, caller.key_id)
-        note_job(session, caller, job)
-        ring_after_commit(session, database, bell, job.id)
-        return accepted(job)
+        return submitted(session, database, bell, caller, job)
 
     return once.answer(caller.owner, make)

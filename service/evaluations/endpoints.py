@@ -24,8 +24,7 @@ from service.evaluations import repository, service, tables
 from service.evaluations.schemas import EvaluationBody, EvaluationSummary, EvaluationView, PathsView
 from service.idempotency import TheOnce
 from service.ids import ID_PATTERN
-from service.jobs.bell import ring_after_commit
-from service.jobs.endpoints import TheBell, accepted, note_job
+from service.jobs.endpoints import TheBell, submitted
 from service.jobs.schemas import JobView
 from service.jobs.service import submit
 from service.negotiation import choose
@@ -51,9 +50,7 @@ def create_evaluation(
 
     def make(session: Session) -> Response:
         job = submit(session, settings, body.job(), caller.key_id)
-        note_job(session, caller, job)
-        ring_after_commit(session, database, bell, job.id)
-        return accepted(job)
+        return submitted(session, database, bell, caller, job)
 
     return once.answer(caller.owner, make)
 

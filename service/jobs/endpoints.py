@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from service.audit.service import note
 from service.db.rows import JobRow
+from service.db.session import Database
 from service.deps import (
     Collection,
     JobId,
@@ -66,9 +67,7 @@ def submit_job(
 
     def make(session: Session) -> Response:
         job = service.submit(session, settings, asked, caller.key_id)
-        note_job(session, caller, job)
-        ring_after_commit(session, database, bell, job.id)
-        return accepted(job)
+        return submitted(session, database, bell, caller, job)
 
     return once.answer(caller.owner, make)
 
@@ -215,9 +214,11 @@ def retry_job(
     return once.answer(caller.owner, make)
 
 
-def note_job(session: Session, caller: Caller, job: JobRow) -> None:
-    """Say in the audit log who submitted a job, and for what."""
+def submitted(session: Session, database: Database, bell: Bell, caller: Caller, job: JobRow) -> Response:
+    """Say in the audit log who submitted the job and for what, ring once it is committed, and answer 202."""
     note(session, caller, "job.submitted", job.id, kind=job.kind, instance_id=job.instance_id, solver=job.solver)
+    ring_after_commit(session, database, bell, job.id)
+    return accepted(job)
 
 
 def accepted(job: JobRow) -> Response:

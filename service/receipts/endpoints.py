@@ -8,8 +8,7 @@ from starlette.responses import Response
 
 from service.deps import MayTrain, PolicyRef, TheDatabase, TheSettings
 from service.idempotency import TheOnce
-from service.jobs.bell import ring_after_commit
-from service.jobs.endpoints import TheBell, accepted, note_job
+from service.jobs.endpoints import TheBell, submitted
 from service.jobs.schemas import JobView
 from service.receipts import service
 from service.receipts.schemas import ReproduceBody
@@ -32,8 +31,6 @@ def reproduce(
 
     def make(session: Session) -> Response:
         job = service.submit(session, settings, ref, body, caller.key_id)
-        note_job(session, caller, job)
-        ring_after_commit(session, database, bell, job.id)
-        return accepted(job)
+        return submitted(session, database, bell, caller, job)
 
     return once.answer(caller.owner, make)
