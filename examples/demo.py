@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -44,7 +45,10 @@ def herenow(data_dir: Path) -> Iterator[str]:
     """
     command = [sys.executable, "-m", "service.cli", "serve", "--port", "0", "--json", "--stop-on-eof"]
     command += ["--data-dir", str(data_dir)]
-    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    quiet = {"HERENOW_LOG_LEVEL": "warning"} | os.environ  # its log lines would stand between the story's
+    server = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True, env=quiet
+    )
     late = threading.Timer(START_SECONDS, server.kill)
     late.start()
     try:
