@@ -9,13 +9,14 @@ from typing import Any, Protocol
 
 from celery import Celery
 from kombu.exceptions import OperationalError
+from kombu.transport import TRANSPORT_ALIASES
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from service.db.rows import utcnow
 from service.db.session import Database
-from service.jobs import repository, transport
+from service.jobs import repository
 from service.jobs.places import queue_name, queue_of
 from service.settings import Settings
 
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 TASK = "herenow.bell"
 FILES = "filesystem://"
+_REDIS = "service.jobs.transport:Transport"  # named, not imported: Redis' library is loaded by the first connection
 FILE_POLL_SECONDS = 0.2
 AWAY_SECONDS = 5.0
 LOOK_SECONDS = 2
@@ -84,7 +86,7 @@ def make_celery(settings: Settings) -> Celery:
     """The Celery application for these settings; ValueError without a broker."""
     if not settings.broker_url:
         raise ValueError("no broker: set HERENOW_BROKER_URL (embedded mode sets it by itself)")
-    transport.install()
+    TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), _REDIS))
     url, options = _transport(settings.broker_url)
     app = Celery("herenow", broker=url, set_as_current=False)
     app.conf.update(

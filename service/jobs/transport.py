@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kombu.transport import TRANSPORT_ALIASES, redis
+from kombu.transport import redis
 
 
 class QoS(redis.QoS):
@@ -35,9 +35,3 @@ class Transport(redis.Transport):
     """The transport of such channels."""
 
     Channel = Channel
-
-
-def install() -> None:
-    """Let `redis://` and `rediss://` URLs of this process mean this transport."""
-    for scheme in ("redis", "rediss"):
-        TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
