@@ -39,7 +39,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def site(disk: Path) -> Iterator[Plant]:
     """SQLite, artifacts and job folders on that file system."""
     try:
-        with plant("sqlite", data_dir=disk / "data") as made:
+        with plant("sqlite", data_dir=disk / "data", min_free_mb=1) as made:
             made.api()
             yield made
     except NoServer as error:
@@ -81,6 +81,7 @@ def test_full_disk(site: Plant, disk: Path, recovery: Recovery) -> None:
         assert (refused.status_code, said(refused)) == (507, "storage-full")
         assert client.get(f"/v1/jobs/{job_id}").status_code == 200
         assert client.get("/healthz/live").status_code == 200
+        assert client.get("/healthz/ready").status_code == 503
         for _ in range(15):  # longer than a lease
             fill(disk)
             assert client.get(f"/v1/jobs/{job_id}").status_code == 200

@@ -76,7 +76,7 @@ def _value(table: Table, column: Any, number: int) -> Any:
         (key,) = column.foreign_keys
         return _value(key.column.table, key.column, number)
     if isinstance(kind, JSON):
-        return {"a": [number, 2.5, "ü"]}
+        return {"a": [number, 2.5, "ü"], "outcome": "accepted"}  # which is what an outcome has
     if isinstance(kind, Boolean):
         return number % 2 == 0
     if isinstance(kind, (Integer, Float)):
