@@ -20,6 +20,7 @@ REF_PATTERN = (
 """A policy: its id, its name (the newest version), `name:3` or `name@alias`."""
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _RANDOM_BITS = 80
 _ID = re.compile(r"[a-z]{3}_[0-9A-HJKMNP-TV-Z]{26}")
 _lock = threading.Lock()
@@ -34,7 +35,7 @@ def new_id(prefix: Prefix) -> str:
         # Within one millisecond (or when the clock steps back) count up from the last one, as the ULID text asks.
         _last = value if value >> _RANDOM_BITS > _last >> _RANDOM_BITS else _last + 1
         value = _last
-    return prefix + "_" + "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
+    return prefix + "_" + "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 def is_id(text: str, prefix: Prefix | None = None) -> bool:

@@ -1,9 +1,9 @@
 """Recommending in batches: requests that come at the same time are decided together and recorded together.
 
-One thread decides, one writes. While the first decides for the requests it has, and the second waits for the database,
-the next requests gather by themselves: nobody waits for a batch to fill. A request is answered once the transaction
-that holds its record is committed. What would keep others waiting (a policy that is not loaded yet, or takes its time
-to decide) is sent the ordinary way, a thread for each request.
+One thread beside the event loop's decides for the requests it has and writes their records; meanwhile the next requests
+gather by themselves: nobody waits for a batch to fill. A request is answered once the transaction that holds its record
+is committed. What would keep others waiting (a policy that is not loaded yet, or takes its time to decide) is sent the
+ordinary way, a thread for each request.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ Decided = tuple[Asking, Recommendation]
 
 
 class Batches:
-    """The two threads and what waits for them; `recommend` is for the event loop's thread alone."""
+    """The thread and what waits for it; `recommend` is for the event loop's thread alone."""
 
     def __init__(self, settings: Settings, database: Database, served: ServedPolicies, metrics: Metrics) -> None:
         self._most = settings.max_waiting
@@ -72,22 +72,19 @@ class Batches:
         self._metrics = metrics
         self._open = 0  # requests taken and not answered; of the event loop's thread
         self._asked: SimpleQueue[Asking | None] = SimpleQueue()
-        self._decided: SimpleQueue[list[Decided] | None] = SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start both threads."""
-        for name, run in (("decide", self._decide_all), ("record", self._record_all)):
-            thread = threading.Thread(target=run, name=name, daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, name="recommend", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
-        """Answer what was taken, then end the threads."""
-        for queue, thread in zip((self._asked, self._decided), self._threads, strict=True):
-            queue.put(None)
-            thread.join()
-        self._threads = []
+        """Answer what was taken, then end the thread."""
+        if self._thread is not None:
+            self._asked.put(None)
+            self._thread.join()
+            self._thread = None
 
     @property
     def is_full(self) -> bool:
@@ -101,7 +98,7 @@ class Batches:
             TakeOrdinaryWay: it is not for a batch; nothing was done.
             ApiError: it is refused, or 503 because too many wait.
         """
-        if self.is_full or not self._threads:
+        if self.is_full or self._thread is None:
             raise busy()
         asking = Asking(ref, asked, body, owner, once, asyncio.get_running_loop().create_future())
         self._open += 1
@@ -111,16 +108,17 @@ class Batches:
         finally:
             self._open -= 1
 
-    def _decide_all(self) -> None:
+    def _run(self) -> None:
         while (batch := _gathered(self._asked)) is not None:
-            _deliver(self._decide(batch))
-
-    def _record_all(self) -> None:
-        while (parts := _gathered(self._decided)) is not None:
-            _deliver(self._record([one for part in parts for one in part]))
+            found = self._decide(batch)
+            decided = [(asking, one) for asking, one in found if isinstance(one, Recommendation)]
+            others = [(asking, one) for asking, one in found if not isinstance(one, Recommendation)]
+            _deliver(others)
+            if decided:
+                _deliver(self._record(decided))
 
     def _decide(self, batch: Sequence[Asking]) -> list[Answer]:
-        """Decide for a batch; what was decided goes on to be recorded, the answers to the rest are returned."""
+        """What there is to answer to a batch; recommendations are not recorded yet."""
         now = time.monotonic()
         late = [asking for asking in batch if now - asking.came > PATIENCE_SECONDS]
         batch = [asking for asking in batch if now - asking.came <= PATIENCE_SECONDS]
@@ -133,10 +131,7 @@ class Batches:
         found: list[Answer] = [*((asking, busy()) for asking in late), *replayed.items()]
         for ref, key in keys.items():
             found += self._decide_by(key, [a for a in batch if a.ref == ref and a not in replayed])
-        decided = [(asking, one) for asking, one in found if isinstance(one, Recommendation)]
-        if decided:
-            self._decided.put(decided)
-        return [(asking, one) for asking, one in found if not isinstance(one, Recommendation)]
+        return found
 
     def _decide_by(self, key: PolicyKey | None, askings: Sequence[Asking]) -> list[Answer]:
         """What one policy decides for its part of a batch."""

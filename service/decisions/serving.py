@@ -10,6 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from service.collector import spare_what_is_here
 from service.db.session import Database
 from service.errors import ApiError
 from service.metrics import Metrics
@@ -61,6 +62,7 @@ class ServedPolicies:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._warming: threading.Thread | None = None
+        self._has_libraries = False
 
     def get(self, digest: str) -> ServedPolicy:
         """The policy, loaded if it is not held; ApiError 503 if its artifact cannot be used."""
@@ -140,7 +142,9 @@ class ServedPolicies:
         except ArtifactError as error:
             log.error("artifact %s cannot be used: %s", digest, error)
             raise ApiError("artifact-unavailable", f"The artifact {digest} is missing or damaged.") from None
-
+        if not self._has_libraries:  # once: of policies let go of later nothing may stay
+            self._has_libraries = True
+            spare_what_is_here()
         return Held(policy)
 
     def _hold(self, digest: str, held: Held) -> None:

@@ -63,6 +63,7 @@ def planted(folder: Path, broker_url: str, database_url: str = "", **given: Any)
     environment |= {"HERENOW_BROKER_URL": broker_url}
     environment |= {f"HERENOW_{name.upper()}": str(value) for name, value in given.items()}
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    bind(child.pid, api=True)
     late = threading.Timer(START_SECONDS, child.kill)
     late.start()
     try:
@@ -89,7 +90,15 @@ def state_of(plant: Plant) -> str:
 def start_driver(plant: Plant, body: str, options: Sequence[str] = ()) -> subprocess.Popen[str]:
     """A driver at work."""
     command = [sys.executable, "-m", "tests.load.driver", plant.url, "/v1/policies/small/recommend", body, *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    bind(driver.pid, api=False)
+    return driver
+
+
+def bind(pid: int, api: bool) -> None:
+    """Give the API a core of its own and its driver the others, where there are several."""
+    if sys.platform == "linux" and len(cores := sorted(os.sched_getaffinity(0))) > 1:
+        os.sched_setaffinity(pid, cores[:1] if api else cores[1:])
 
 
 def drive(plant: Plant, body: str, *options: str) -> dict[str, Any]:
