@@ -26,6 +26,7 @@ from service.broker import EmbeddedBroker
 from service.db.migrate import require_head, upgrade
 from service.db.session import Database
 from service.http_protocol import PROTOCOL
+from service.jobs.feeds import Feeds
 from service.keys.service import Door, check_may_listen
 from service.settings import Settings
 from service.storage import Storage
@@ -34,7 +35,7 @@ from service.supervision import Child, exclusive, terminal_interrupts_blocked
 log = logging.getLogger(__name__)
 
 BROKER_LOOK_SECONDS = 1.0
-DRAIN_SECONDS = 2  # for requests under way when a stop is asked for; event streams are cut then
+DRAIN_SECONDS = 2  # for requests under way when a stop is asked for
 READY_SECONDS = 60.0
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
@@ -207,17 +208,30 @@ def _sibling(settings: Settings, port: int, number: int) -> Iterator[None]:
         process.stop(DRAIN_SECONDS + 5)
 
 
+class _Server(uvicorn.Server):
+    """A server that, before it waits for requests to end, lets go of those who follow jobs."""
+
+    def __init__(self, config: uvicorn.Config, feeds: Feeds) -> None:
+        super().__init__(config)
+        self._feeds = feeds
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._feeds.close()
+        await super().shutdown(sockets)
+
+
 def _run_api(settings: Settings, listener: socket.socket, stop: threading.Event, announce: Callable[[], None]) -> None:
     """Serve on `listener` until a stop is asked for."""
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         http=PROTOCOL,
         log_config=None,  # its lines look like all others
         access_log=settings.access_log or settings.log_level == "debug",
         timeout_graceful_shutdown=DRAIN_SECONDS,
         server_header=False,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, app.state.feeds)
     outcome: list[NotReady] = []
 
     def attend() -> None:

@@ -72,6 +72,10 @@ class Feed:
             self.recent.clear()
         self.recent.extend(events)
         self.last, self.has_ended = last, has_ended
+        self.wake()
+
+    def wake(self) -> None:
+        """Have every listener look."""
         self.news.set()
         self.news = asyncio.Event()
 
@@ -92,6 +96,7 @@ class Feeds:
         self._feeds: dict[str, Feed] = {}
         self._someone = asyncio.Event()
         self.listeners = 0
+        self.is_closing = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -103,6 +108,12 @@ class Feeds:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+    def close(self) -> None:
+        """Let every listener go: they come back, to another process if there is one, and miss nothing."""
+        self.is_closing = True
+        for feed in self._feeds.values():
+            feed.wake()
 
     def check_room(self) -> None:
         """ApiError 503 if no more may listen."""

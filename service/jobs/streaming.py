@@ -72,16 +72,20 @@ async def wait_page(database: Database, feeds: Feeds, job_id: str, after: int, l
     feeds.check_room()
     deadline = time.monotonic() + wait
     with feeds.follow(job_id, Head(after, False)) as feed:
-        while feed.last <= after and not feed.has_ended and await _told(feed, deadline - time.monotonic()):
-            pass
+        while feed.last <= after and not (feed.has_ended or feeds.is_closing):
+            if not await _told(feed, deadline - time.monotonic()):
+                break
     return await anyio.to_thread.run_sync(read_page, database, job_id, after, limit)
 
 
 async def stream(database: Database, feeds: Feeds, job_id: str, after: int, head: Head) -> AsyncIterator[bytes]:
-    """Server-sent events from a number on, until `end`; each event's id is its number. `head` was read just now."""
+    """Server-sent events from a number on, until `end` or until this process is to stop; each event's id is its number.
+
+    `head` was read just now.
+    """
     with feeds.follow(job_id, head) as feed:
         yield format_sse_event(retry=RETRY_MILLISECONDS)
-        while True:
+        while not feeds.is_closing:
             told = feed.after(after)
             if told is None:  # it is behind what the feed holds
                 page = await anyio.to_thread.run_sync(read_page, database, job_id, after, BATCH)

@@ -108,15 +108,17 @@ def test_ctrl_c_of_a_terminal_stops_all_in_order(tmp_path: Path) -> None:
         assert "Connection refused" not in (tmp_path / "logs" / "worker.log").read_text()
 
 
-def test_an_open_event_stream_does_not_delay_a_stop(tmp_path: Path) -> None:
+def test_a_stop_ends_event_streams_in_order(tmp_path: Path) -> None:
     with serving(tmp_path) as server, httpx.Client(base_url=server.url) as client:
         example = client.get("/v1/problems/inventory_network/examples/one-store-lost").json()
         instance = client.post("/v1/instances", json=example).json()["id"]
         request = {"kind": "train", "instance_id": instance, "solver": "hdpo", "config": {"iterations": 100_000}}
         job = client.post("/v1/jobs", json=request).json()["id"]
         with client.stream("GET", f"/v1/jobs/{job}/events") as stream:
-            next(stream.iter_lines())
+            lines = stream.iter_lines()
+            next(lines)
             server.process.terminate()
+            list(lines)  # raises where a stream is cut
             assert server.all_gone(30)
 
 

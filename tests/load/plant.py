@@ -77,7 +77,7 @@ def planted(folder: Path, broker_url: str, database_url: str = "", **given: Any)
     finally:
         late.cancel()
         child.terminate()
-        child.wait(120)  # streams that are cut are each told of in the log
+        child.wait(30)
         database.close()
 
 
