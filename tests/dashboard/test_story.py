@@ -26,7 +26,7 @@ def test_from_nothing_to_an_accepted_decision_and_a_comparison(problem: str, bro
             seen.append(name)
             assert not is_cut(page), name
 
-        tell(page, replace(CHAPTERS[problem], minutes="0.4"), "told", look)
+        tell(page, replace(CHAPTERS[problem], minutes="0.1"), "told", look)
         with httpx.Client(base_url=server.url) as client:
             kept = client.get("/v1/recommendations").json()["items"]
             compared = client.get("/v1/evaluations").json()["items"]
