@@ -112,7 +112,7 @@ def test_every_solver_serves_the_problem_or_says_why_not(problem, solver):
         assert all(issue.detail for issue in issues)
         return
     request = TrainRequest(problem, instance, config, 1)
-    artifact = run_training(solver, request, Callbacks(), job_seconds=4.0).artifact
+    artifact = run_training(solver, request, Callbacks(), job_seconds=2.0).artifact
     assert artifact.certificate["policy"]["mean_cost"] == pytest.approx(
         sum(artifact.certificate["policy"]["components"].values())
     )

@@ -72,7 +72,7 @@ def test_the_card_carries_rules_and_the_optimum(client: httpx.Client, learned: s
     assert bound["value"] <= certificate["policy"]["mean_cost"] + 3 * certificate["policy"]["standard_error"]
 
 
-def test_policies_rules_and_plans_meet_in_one_evaluation(client: httpx.Client, instance_id: str, learned: str) -> None:
+def test_all_meet_in_one_evaluation(client: httpx.Client, instance_id: str, learned: str) -> None:
     names = [learned]
     for name in ("value_iteration", "lagrangian", "rolling_deterministic", "rolling_two_stage"):
         own = solvers()[name]
@@ -81,24 +81,13 @@ def test_policies_rules_and_plans_meet_in_one_evaluation(client: httpx.Client, i
         finished(client, asked | {"policy_name": name})
         names.append(name)
     asked = {"kind": "evaluate", "instance_id": instance_id, "policies": names, "rules": ["hysteresis", "static"]}
-    job = finished(client, asked | {"scenarios": 256})
-    found = client.get(f"/v1/evaluations/{job['evaluation_id']}").json()["document"]
-    assert len(found["policies"]) == len(names) + 2
-
-
-def test_the_bound_stands_beside_policies_and_plans(client: httpx.Client, instance_id: str, learned: str) -> None:
-    names = [learned]
-    for name in ("value_iteration", "rolling_deterministic"):
-        asked = {"kind": "train", "solver": name, "instance_id": instance_id, "config": dict(solver(name).quick)}
-        finished(client, asked | {"policy_name": f"{name}-beside"})
-        names.append(f"{name}-beside")
-    asked = {"kind": "evaluate", "instance_id": instance_id, "policies": names, "scenarios": 64}
-    evaluation = finished(client, asked)["evaluation_id"]
+    evaluation = finished(client, asked | {"scenarios": 64})["evaluation_id"]
     found = client.get(f"/v1/evaluations/{evaluation}").json()["document"]
+    assert len(found["policies"]) == len(names) + 2
     bound, costs = found["bound"], {entry["name"]: entry for entry in found["policies"]}
     assert bound["kind"] == "optimal"
     assert all(own["mean_cost"] > bound["value"] - 4 * own["standard_error"] for own in costs.values())
-    best = costs["value_iteration-beside:1"]
+    best = costs["value_iteration:1"]
     assert best["mean_cost"] < bound["value"] + 4 * best["standard_error"]
 
 
