@@ -142,7 +142,7 @@ def talked(numbers: int, ranks: int) -> dict[str, float]:
 
 def lines(only: str | None, wall: bool) -> Iterator[str]:
     """The page, line by line."""
-    yield f"torch {torch.__version__}, gloo on loopback, one thread a rank, two cores shared with other work."
+    yield f"torch {torch.__version__}, gloo on loopback, one thread a rank, {os.cpu_count()} cores."
     yield ""
     gains = [f"{count} ranks, {clock}" for clock in (("CPU", "wall") if wall else ("CPU",)) for count in COUNTS[1:]]
     yield f"| training | weights | CPU-seconds a step, 1 rank | {' | '.join(gains)} |"
