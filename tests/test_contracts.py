@@ -95,7 +95,8 @@ class TestEveryExample:
 
 
 @pytest.mark.parametrize(("problem", "solver"), PAIRS)
-def test_every_solver_serves_the_problem_or_says_why_not(problem, solver):
+def test_every_solver_serves_the_problem_or_says_why_not(problem, solver, monkeypatch):
+    monkeypatch.setattr("solvers.evaluation.MOMENT", 1.0)  # a certificate on few scenarios shows as much here
     reasons = solver.reasons_against(problem)
     assert all(isinstance(reason, str) and reason for reason in reasons)
     if reasons:
