@@ -100,9 +100,11 @@ def aliases_of(session: Session, policy_ids: Sequence[str]) -> dict[str, list[st
 
 def proved_of(session: Session, policy_ids: Sequence[str]) -> dict[str, dict[str, float | None]]:
     """What certificates say in a word, per policy, without reading the cards whole."""
-    certificate = PolicyRow.card["certificate"]
-    cost, gap = certificate[("policy", "mean_cost_per_stage")].as_float(), certificate["gap"].as_float()
-    rows = session.execute(select(PolicyRow.id, cost, gap).where(PolicyRow.id.in_(policy_ids)))
+    # A card is read from end to end for every path looked up in it, so what holds both numbers is taken out once.
+    own = select(PolicyRow.id, PolicyRow.card["certificate"].label("certificate")).where(PolicyRow.id.in_(policy_ids))
+    taken = own.cte("certificates").prefix_with("MATERIALIZED")
+    cost = taken.c.certificate[("policy", "mean_cost_per_stage")].as_float()
+    rows = session.execute(select(taken.c.id, cost, taken.c.certificate["gap"].as_float()))
     return {row[0]: {"mean_cost_per_stage": row[1], "gap": row[2]} for row in rows}
 
 
