@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import secrets
 from collections.abc import Iterator
@@ -34,12 +33,6 @@ from service.storage import Storage
 from tests.servers import NoServer, Postgres, new_bucket, object_server, postgres_server, redis_server
 
 KEPT = ("HERENOW_TEST_", "HERENOW_CASE_DATA", "HERENOW_PROBLEMS", "HERENOW_SOLVERS")
-
-
-def pytest_collection_finish() -> None:
-    """Full collections of the garbage collector leave out the libraries and the tests: a seventh of the time."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
