@@ -160,7 +160,7 @@ def lines(only: str | None, wall: bool) -> Iterator[str]:
 
 HEAD = """# Ranks: what sharing every batch gains
 
-`OMP_NUM_THREADS=1 python -m benchmarks.ranks --write benchmarks/ranks.md`; how: `docs/decisions/0021-ranks.md`.
+`OMP_NUM_THREADS=1 python -m benchmarks.ranks --wall --write benchmarks/ranks.md`; how: `docs/decisions/0021-ranks.md`.
 A gain is the leader's CPU-seconds of a step with one rank over those with several: what a free core for each rank
 would give. The second table is the message of a step (gradients there and back, and the leader's word) by itself.
 """
