@@ -1,19 +1,17 @@
-"""Neural building blocks shared by the rooms: multilayer perceptron, message passing over lanes.
+"""Neural building blocks shared by the rooms: multilayer perceptrons, linear maps over the nodes of a graph.
 
 Tensors of graphs are (feature, node, batch): a linear layer is then one matrix product over all nodes and scenarios, a
 gather copies whole rows of scenarios, and stacking features copies nothing twice.
 """
 
 import math
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
-from torch_geometric.nn import MessagePassing
 
 FEW = 8  # receiving nodes up to which a sum over lanes is a matrix product
 
@@ -164,46 +162,3 @@ class FeatureMap(nn.Module):
     def forward(self, values: Float[Tensor, "feature node batch"]) -> Float[Tensor, "out node batch"]:
         mixed = mix(self.weight, values)
         return mixed if self.bias is None else mixed + self.bias[:, None, None]
-
-
-class LaneSum(MessagePassing):
-    """Weighted sums over the lanes of a graph, from one set of nodes to another, on (feature, node, batch) tensors.
-
-    The lanes are compiled once: few receivers take one matrix product, many a gather and a scattered sum of whole rows
-    of scenarios.
-    """
-
-    weights: Tensor
-    edge_index: Tensor
-
-    def __init__(self, edge_index: Int[Tensor, "2 lane"], weight: Float[Tensor, " lane"], size: Sequence[int]) -> None:
-        super().__init__(aggr="sum", node_dim=-2)
-        senders, receivers = int(size[0]), int(size[1])
-        self.lanes_between = (senders, receivers)
-        self.few = receivers <= FEW
-        self.same = bool((weight == 1).all())
-        if self.few:
-            place = (edge_index[1], edge_index[0])
-            weight = weight.new_zeros(receivers, senders).index_put(place, weight, accumulate=True)
-        self.register_buffer("edge_index", edge_index, persistent=False)
-        self.register_buffer("weights", weight, persistent=False)
-
-    def forward(
-        self, nodes: Float[Tensor, "feature sender batch"], onto: Float[Tensor, "feature receiver batch"] | None = None
-    ) -> Float[Tensor, "feature receiver batch"]:
-        """What every receiver hears; added in place to `onto` if given."""
-        if self.few:
-            heard = torch.matmul(self.weights, nodes)
-            return heard if onto is None else onto.add_(heard)
-        if onto is None:
-            onto = nodes.new_zeros(nodes.shape[0], self.lanes_between[1], nodes.shape[2])
-        summed: Tensor = self.propagate(self.edge_index, said=(nodes, None), onto=onto, size=self.lanes_between)
-        return summed
-
-    def message(self, said_j: Tensor) -> Tensor:
-        """What is said on a lane is what its sender holds."""
-        return said_j
-
-    def aggregate(self, inputs: Tensor, index: Tensor, onto: Tensor) -> Tensor:
-        """The sum of what is said on a node's lanes, each as loud as its weight."""
-        return onto.index_add_(1, index, inputs if self.same else inputs * self.weights[:, None])

@@ -20,6 +20,7 @@ install_import_hook(
         "models.hydrothermal",
         "models.inventory_network",
         "models.lot_sizing",
+        "models.message_passing",
         "models.networks",
         "models.weakly_coupled",
     ],

@@ -190,6 +190,7 @@ class TestWhatIf:
     def test_numbers_are_found_changed_and_judged_on_both(self, page: Page, shop: Server) -> None:
         page.goto(f"/#/what-if?instance={instances(shop)[STORES]}")
         page.get_by_label("Find", exact=True).fill("dc holding")
+        expect(cell(page, "dc", "value")).to_have_count(1)  # the others are gone
         expect(cell(page, "dc", "value")).to_have_text("0.3")
         page.get_by_role("group", name="Numbers of the instance").get_by_role("checkbox").nth(1).check()
         page.get_by_label("By or to").fill("2")

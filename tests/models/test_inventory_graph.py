@@ -18,7 +18,8 @@ from models.inventory_network.policies.graph_features import ARRIVALS, DynamicFe
 from models.inventory_network.policies.symmetric import SymmetricPolicy
 from models.inventory_network.policy import nearly_positive
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
-from models.networks import LaneSum, by_columns, perceptron, read_each
+from models.message_passing import LaneSum
+from models.networks import by_columns, perceptron, read_each
 from solvers.hdpo import average_cost
 from tests.models.named_networks import EXAMPLES, diamond, network, random_orders
 from tests.models.networks import random_network

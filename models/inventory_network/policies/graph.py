@@ -17,7 +17,8 @@ from models.inventory_network.policies.graph_static import NUM_LANE, NUM_NODE, S
 from models.inventory_network.policies.leftover import Leftover
 from models.inventory_network.policy import NetworkPolicy, lane_scale, nearly_positive
 from models.inventory_network.simulator import NetworkSimulator, NetworkState, Orders
-from models.networks import FeatureMap, LaneSum, bend, mix, read_each
+from models.message_passing import LaneSum
+from models.networks import FeatureMap, bend, mix, read_each
 
 
 @dataclass(frozen=True)
