@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
-import tests.typechecker  # noqa: F401 — the hook looks it up by name
+from tests import typechecker
 
 # Shapes and types of tensors are checked under pytest only; the hook must come before the first import of a room.
 install_import_hook(
@@ -34,6 +35,17 @@ from service.storage import Storage
 from tests.servers import NoServer, Postgres, new_bucket, object_server, postgres_server, redis_server
 
 KEPT = ("HERENOW_TEST_", "HERENOW_CASE_DATA", "HERENOW_PROBLEMS", "HERENOW_SOLVERS")
+
+
+def pytest_collection_finish() -> None:
+    """Full collections of the garbage collector leave out the libraries and the tests: a seventh of the time."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_runtest_setup() -> None:
+    """The first calls of every test are checked."""
+    typechecker.begin()
 
 
 @pytest.fixture(autouse=True)

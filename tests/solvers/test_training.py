@@ -18,7 +18,7 @@ INVENTORY = problem("inventory_network")
 BARELY = HDPOConfig(iterations=2, batch_size=8, width=8, validation_scenarios=32)
 
 
-def outcome(callbacks: Callbacks, name: str = "one-store-backlogged", seconds: float = 20.0) -> TrainingOutcome:
+def outcome(callbacks: Callbacks, name: str = "one-store-backlogged", seconds: float = 4.0) -> TrainingOutcome:
     """A barely trained policy beside well-tuned rules."""
     instance = INVENTORY.parse(EXAMPLES[name]())
     return run_training(solver("hdpo"), TrainRequest(INVENTORY, instance, BARELY, 1), callbacks, job_seconds=seconds)
@@ -37,7 +37,7 @@ class TestABetterRule:
     def test_is_offered_under_the_same_interface(self):
         instance = INVENTORY.parse(EXAMPLES["one-store-backlogged"]())
         poor = replace(solver("hdpo"), train=poorly_trained)
-        done = run_training(poor, TrainRequest(INVENTORY, instance, BARELY, 1), Callbacks(), job_seconds=20.0)
+        done = run_training(poor, TrainRequest(INVENTORY, instance, BARELY, 1), Callbacks(), job_seconds=6.0)
         assert done.artifact.certificate["better_rule"] == done.artifact.certificate["rules"][0]["name"]
         assert done.artifact.certificate["recommended_for_use"] is False
         assert done.artifact.certificate["beats_best_rule"] is False
@@ -106,7 +106,7 @@ class TestEvaluation:
     def test_policies_and_rules_stand_side_by_side(self):
         instance = INVENTORY.parse(EXAMPLES["dc-two-stores"]())
         trained = outcome(Callbacks(), "dc-two-stores").artifact
-        found = run_evaluation({"mine:1": trained}, ["base_stock"], INVENTORY, instance, 300, 5, Callbacks(), 20.0)
+        found = run_evaluation({"mine:1": trained}, ["base_stock"], INVENTORY, instance, 300, 5, Callbacks(), 4.0)
         names = [entry["name"] for entry in found.document["policies"]]
         assert names == ["mine:1", "base_stock"]
         assert found.document["scenarios"] == 300
@@ -119,12 +119,12 @@ class TestOwnScenarios:
 
     def test_costs_are_those_of_the_scenarios_and_only_perfect_information_bounds_them(self):
         instance = INVENTORY.parse(EXAMPLES["one-store-backlogged"]())
-        done = outcome(Callbacks(), seconds=8.0)
+        done = outcome(Callbacks())
         simulator = INVENTORY.simulator(instance)
         drawn = simulator.sample(6, torch.Generator().manual_seed(5))
         given = drawn.demand.numpy().astype("float64")
         found = run_evaluation(
-            {"mine": done.artifact}, ["base_stock"], INVENTORY, instance, 6, 3, Callbacks(), 20.0, given
+            {"mine": done.artifact}, ["base_stock"], INVENTORY, instance, 6, 3, Callbacks(), 4.0, given
         )
         state = simulator.initial(6, torch.Generator())
         sample = Sample()
