@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session
 
 BUSY_TIMEOUT_MS = 15_000
+FRESH_SECONDS = 1.0  # a connection that was in use so short a time ago is not asked whether it still works
 _NOTICE = {  # libpq's: a server that vanished without a word is noticed within half a minute, not in hours
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -67,14 +70,23 @@ class Database:
 
 
 def _server(url: Any, pool_size: int) -> Engine:
-    return create_engine(
-        url,
-        pool_pre_ping=True,
-        pool_size=pool_size,
-        max_overflow=40,
-        json_serializer=_dumps,
-        connect_args={name: value for name, value in _NOTICE.items() if name not in url.query},
-    )
+    notice = {name: value for name, value in _NOTICE.items() if name not in url.query}
+    engine = create_engine(url, pool_size=pool_size, max_overflow=40, json_serializer=_dumps, connect_args=notice)
+
+    def ask(connection: Any, record: Any, proxy: Any) -> None:
+        """Have a connection that has lain idle answer before it is used; the pool replaces one that does not."""
+        if time.monotonic() - record.info.get("used", -FRESH_SECONDS) > FRESH_SECONDS:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise DisconnectionError from error
+
+    def note(connection: Any, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    event.listen(engine, "checkout", ask)
+    event.listen(engine, "checkin", note)
+    return engine
 
 
 def _sqlite(url: Any, pool_size: int) -> Engine:

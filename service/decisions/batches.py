@@ -2,8 +2,9 @@
 
 One thread beside the event loop's decides for the requests it has and writes their records; meanwhile the next requests
 gather by themselves: nobody waits for a batch to fill. A request is answered once the transaction that holds its record
-is committed. What would keep others waiting (a policy that is not loaded yet, or takes its time to decide) is sent the
-ordinary way, a thread for each request.
+is committed. That transaction also looks up what the request's reference means: who was decided for by another policy,
+for an alias moved, is decided for again. What would keep others waiting (a policy that is not loaded yet, or takes its
+time to decide) is sent the ordinary way, a thread for each request.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from service.settings import Settings
 log = logging.getLogger(__name__)
 
 MOST_TOGETHER = 64  # requests decided, and recorded, together
+MOST_KNOWN = 1000  # references whose last meaning is kept
 PATIENCE_SECONDS = 2.0  # a request that has waited this long for its turn is refused: its sender has given up
 
 Outcome = Recommendation | Response | Exception
@@ -71,6 +73,7 @@ class Batches:
         self._served = served
         self._metrics = metrics
         self._open = 0  # requests taken and not answered; of the event loop's thread
+        self._meant: dict[str, PolicyKey] = {}  # by reference, when it was last looked up
         self._asked: SimpleQueue[Asking | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -110,12 +113,18 @@ class Batches:
 
     def _run(self) -> None:
         while (batch := _gathered(self._asked)) is not None:
-            found = self._decide(batch)
-            decided = [(asking, one) for asking, one in found if isinstance(one, Recommendation)]
-            others = [(asking, one) for asking, one in found if not isinstance(one, Recommendation)]
-            _deliver(others)
-            if decided:
-                _deliver(self._record(decided))
+            while batch:
+                batch = self._answer(batch)
+
+    def _answer(self, batch: Sequence[Asking]) -> list[Asking]:
+        """Answer a batch; returned are requests that were decided by a policy which their reference means no more."""
+        found = self._decide(batch)
+        decided = [(asking, one) for asking, one in found if isinstance(one, Recommendation)]
+        _deliver([(asking, one) for asking, one in found if not isinstance(one, Recommendation)])
+        again: list[Asking] = []
+        if decided:
+            _deliver(self._record(decided, again))
+        return again
 
     def _decide(self, batch: Sequence[Asking]) -> list[Answer]:
         """What there is to answer to a batch; recommendations are not recorded yet."""
@@ -123,15 +132,26 @@ class Batches:
         late = [asking for asking in batch if now - asking.came > PATIENCE_SECONDS]
         batch = [asking for asking in batch if now - asking.came <= PATIENCE_SECONDS]
         try:
-            with self._database.read() as session:
-                replayed = _replayed(session, batch)
-                keys = {ref: key_by_ref(session, ref) for ref in {asking.ref for asking in batch}}
+            replayed, keys = self._looked_up(batch)
         except Exception as error:  # whatever goes wrong with a batch is the answer to it, and ends no thread
             return [(asking, error) for asking in batch]
         found: list[Answer] = [*((asking, busy()) for asking in late), *replayed.items()]
         for ref, key in keys.items():
             found += self._decide_by(key, [a for a in batch if a.ref == ref and a not in replayed])
         return found
+
+    def _looked_up(self, batch: Sequence[Asking]) -> tuple[dict[Asking, Outcome], dict[str, PolicyKey | None]]:
+        """Requests that were answered before, and what references mean, or meant a moment ago."""
+        refs = {asking.ref for asking in batch}
+        if refs <= self._meant.keys() and all(asking.once is None for asking in batch):
+            return {}, {ref: self._meant[ref] for ref in refs}
+        with self._database.read() as session:
+            replayed = _replayed(session, batch)
+            keys = {ref: key_by_ref(session, ref) for ref in refs}
+        if len(self._meant) > MOST_KNOWN:
+            self._meant.clear()
+        self._meant |= {ref: key for ref, key in keys.items() if key is not None}
+        return replayed, keys
 
     def _decide_by(self, key: PolicyKey | None, askings: Sequence[Asking]) -> list[Answer]:
         """What one policy decides for its part of a batch."""
@@ -153,17 +173,28 @@ class Batches:
         if decided:
             self._served.note(key.artifact_digest, decided[0].seconds)
 
-    def _record(self, batch: Sequence[Decided]) -> list[Answer]:
-        """The answers, once their records are committed in one transaction; one by one where that breaks a rule."""
+    def _record(self, batch: Sequence[Decided], again: list[Asking]) -> list[Answer]:
+        """The answers, once their records are committed in one transaction; one by one where that breaks a rule.
+
+        `again` is given the requests that have to be decided again.
+        """
         try:
             with self._database.write() as session:
-                return _written(session, batch)
+                moved = {ref for ref in {asking.ref for asking, _ in batch} if self._has_moved(session, ref)}
+                answers = _written(session, [one for one in batch if one[0].ref not in moved])
         except IntegrityError as error:  # a policy was deleted meanwhile
             if len(batch) == 1:
                 return [(batch[0][0], error)]
-            return [answer for one in batch for answer in self._record([one])]
+            return [answer for one in batch for answer in self._record([one], again)]
         except Exception as error:
             return [(asking, error) for asking, _ in batch]
+        again += [asking for asking, _ in batch if asking.ref in moved]
+        for ref in moved:
+            self._meant.pop(ref, None)
+        return answers
+
+    def _has_moved(self, session: Session, ref: str) -> bool:
+        return key_by_ref(session, ref) != self._meant.get(ref)
 
 
 def busy() -> ApiError:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from models.registry import problems
 from service.db.rows import PolicyRow, RecommendationRow
 from service.decisions import batches as rooms
-from service.decisions import repository
+from service.decisions import repository, service
 from service.http_protocol import MOST_HEAD_BYTES
 from service.settings import Settings
 from solvers.artifact import PolicyArtifact
@@ -53,6 +53,14 @@ def ask_at_once(server: Server, bodies: list[dict[str, Any]], headers: dict[str,
     """The answers to requests that are under way at the same time."""
     with server.client() as client, ThreadPoolExecutor(len(bodies)) as pool:
         return list(pool.map(lambda body: ask(client, body, **(headers or {})), bodies))
+
+
+def promote(client: httpx.Client, version: int) -> None:
+    """Have `orders@production` mean a version."""
+    place = "/v1/policies/orders/aliases/production"
+    now = client.get(place)
+    seen = {"If-Match": now.headers["ETag"]} if now.status_code == 200 else {"If-None-Match": "*"}
+    client.put(place, json={"version": version}, headers=seen).raise_for_status()
 
 
 def recorded(server: Server) -> int:
@@ -129,6 +137,38 @@ class TestTogether:
         assert {answer.headers["Retry-After"] for answer in answers} == {"1"}
         monkeypatch.undo()
         assert ask_at_once(server, [{}] * 2)[0].status_code == 200  # and the threads live
+
+    def test_an_alias_that_moves_is_obeyed_at_once(self, server: Server) -> None:
+        add_policy(server, example_document(), version=2)
+        with server.client() as client:
+            for version in (1, 2, 1):
+                promote(client, version)
+                for _ in range(2):
+                    answer = client.post("/v1/policies/orders@production/recommend", json={})
+                    assert answer.json()["policy"]["version"] == version
+
+    def test_an_alias_that_moves_while_a_batch_is_decided_is_obeyed(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        newer = add_policy(server, example_document(), version=2)
+        before, together, moved = recorded(server), service.recommend_together, []
+
+        def decide(policy: Any, key: Any, asked: Any) -> Any:
+            found = together(policy, key, asked)
+            if not moved:
+                promote(client, 2)
+                moved.append(key)
+            return found
+
+        with server.client() as client:
+            promote(client, 1)
+            for ref in ("orders:2", "orders@production"):
+                client.post(f"/v1/policies/{ref}/recommend", json={}).raise_for_status()
+            monkeypatch.setattr(service, "recommend_together", decide)
+            answer = client.post("/v1/policies/orders@production/recommend", json={}).json()
+        assert [key.version for key in moved] == [1]
+        assert answer["policy"]["id"] == newer
+        assert recorded(server) == before + 3, "what was decided by the other policy is no record"
 
     def test_a_policy_deleted_meanwhile_refuses_its_own_requests_only(
         self, server: Server, monkeypatch: pytest.MonkeyPatch
