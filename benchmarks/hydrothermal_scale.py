@@ -29,6 +29,7 @@ from models.hydrothermal.examples import generated
 from models.hydrothermal.instance import HydrothermalSystem
 from solvers.core import Callbacks, TrainRequest
 from solvers.highs import HotProgram
+from solvers.holdings import held
 from solvers.lanes import Lanes
 from solvers.stage_costs import StageCosts
 from solvers.tsddr import TSDDRConfig, _Run
@@ -46,16 +47,6 @@ SYSTEMS = {  # buses, reservoirs, stages
     "reservoirs × 8": (28, 88, 24),
     "large": (150, 150, 120),
 }
-
-
-class _Lane:
-    """What a lane of the cores' row holds; picklable by name."""
-
-    def __init__(self, programs: list[Any]) -> None:
-        self.programs = programs
-
-    def __call__(self) -> StageCosts:
-        return StageCosts(self.programs, 1e4)
 
 
 def started(name: str) -> _Run:
@@ -99,7 +90,8 @@ def cores() -> list[str]:
     parts = [(0, part) for part in torch.from_numpy(rows).chunk(LANES)]
     work = [(number, part.numpy()) for number, part in parts]
     spent: dict[int, list[float]] = {1: [], 2: []}
-    with Lanes(_Lane([program]), LANES, 1) as one, Lanes(_Lane([program]), LANES, 2) as two:
+    holding = held(StageCosts, [program], 1e4)
+    with Lanes(holding, LANES, 1) as one, Lanes(holding, LANES, 2) as two:
         for turn in range(STEPS + 1):
             for count, lanes in ((1, one), (2, two)):
                 began = time.perf_counter()

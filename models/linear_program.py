@@ -22,7 +22,11 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class LinearProgram:
-    """A linear (or mixed-integer) program whose data are an incoming state s (k) and noise w (m); n columns, r rows."""
+    """A linear (or mixed-integer) program whose data are an incoming state s (k) and noise w (m); n columns, r rows.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
 
     cost: Vector  # (n,) [money per unit of the column]
     state_cost: Vector  # (k,)
@@ -41,6 +45,16 @@ class LinearProgram:
     rows: tuple[str, ...]
     states: tuple[str, ...]
     noises: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        n, k, m, r = map(len, (self.columns, self.states, self.noises, self.rows))
+        of_columns = {own.shape for own in (self.cost, self.lower, self.upper, self.integer)}
+        of_data = (self.state_cost.shape, self.noise_cost.shape, self.outgoing.ndim)
+        of_rows = {own.shape for own in (self.row_lower, self.row_upper)}
+        matrices = (self.matrix.shape, self.state_matrix.shape, self.noise_matrix.shape)
+        found = of_columns, of_data, of_rows, matrices
+        if found != ({(n,)}, ((k,), (m,), 1), {(r,)}, ((r, n), (r, k), (r, m))):
+            raise ValueError(f"a program of {n} columns, {k} states, {m} noises and {r} rows has parts of other shapes")
 
     @property
     def is_mixed_integer(self) -> bool:

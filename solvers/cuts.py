@@ -23,11 +23,20 @@ HIGHER = 1e-9  # by how much, relative to its size, a cut must be higher to take
 
 @dataclass(frozen=True, eq=False)
 class Cuts:
-    """Cuts of one node, in order of age."""
+    """Cuts of one node, in order of age.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
 
     outcomes: Indices  # (cut,) which θ they support
     intercepts: Vector  # (cut,)
     slopes: Vector  # (cut, c)
+
+    def __post_init__(self) -> None:
+        count = self.intercepts.shape
+        if len(count) != 1 or self.outcomes.shape != count or self.slopes.shape[:-1] != count:
+            raise ValueError(f"cuts of {self.outcomes.shape}, {count} and {self.slopes.shape} do not fit")
 
     def __len__(self) -> int:
         return len(self.intercepts)

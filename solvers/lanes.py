@@ -1,57 +1,37 @@
 """Hot programs kept in lanes, in this process or in spawned ones.
 
 What a solve finds where optima are many depends on what its HiGHS object solved before. So each lane owns its objects,
-work is dealt to lanes by a fixed rule, and however many processes share the lanes, the answers are the same. Spawned
-workers end when their pipe closes.
+work is dealt to lanes by a fixed rule, and however many processes share the lanes, the answers are the same. What
+lanes hold and may be asked is listed in `solvers.holdings`. Spawned workers end when their pipe closes.
 
 Helpers are processes elsewhere that lend a hand: whoever started the run hands over connections to them, each running
-`solvers.helping.serve`. One that is gone is replaced by a process here, whose lanes start afresh.
+`solvers.helping.serve`. One that is gone, or cannot be understood, is replaced by a process here, whose lanes start
+afresh.
 """
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from solvers.annotations import fits
 from solvers.core import InnerSolveError
+from solvers.holdings import LANGUAGE, Answers, Held, Task
+from solvers.messages import PLAIN, MessageError
+from solvers.work import Work, Worker
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
-    from solvers.highs import Tally
+log = logging.getLogger(__name__)
 
-
-@dataclass
-class Work:
-    """What lanes have done."""
-
-    solves: int = 0
-    seconds: float = 0.0
-    remedies: Counter[str] = field(default_factory=Counter)
-
-    def count(self, tally: Tally) -> None:
-        """Add what a hot program has done."""
-        self.add(Work(tally.solves, tally.seconds, tally.remedies))
-
-    def add(self, other: Work) -> None:
-        """Add what another has done."""
-        self.solves, self.seconds = self.solves + other.solves, self.seconds + other.seconds
-        self.remedies.update(other.remedies)
-
-
+WANTED = "lanes"  # the first word to a helper
 Told = tuple[str, tuple[Any, ...]]  # a method of lanes that has no answer, and its arguments
-
-
-class Worker(Protocol):
-    """What a lane holds."""
-
-    def work(self) -> Work:
-        """What it has done so far."""
 
 
 class Lanes:
@@ -59,90 +39,109 @@ class Lanes:
 
     def __init__(
         self,
-        make: Callable[[], Worker],
+        held: Held,
         lanes: int,
         processes: int,
         helpers: Sequence[Connection] = (),
         told: Callable[[], Sequence[Told]] = tuple,
     ) -> None:
-        """Each lane holds what `make` makes, in the process it lives in; with several, `make` is pickled.
+        """Each lane holds its own of what is `held`, in the process it lives in.
 
         `told` gives what a lane must have been told to be up to date; one that takes over a helper's place is told it.
         """
-        self.count, self._make, self._told = lanes, make, told
+        self.count, self._held, self._told = lanes, held, told
         helpers = helpers[: max(lanes - 1, 0)]
         self._helpers = len(helpers)  # the last of the pipes
         spread = min(processes, lanes - len(helpers))
         alone = spread < 2 and not helpers
-        self._own = [make() for _ in range(lanes)] if alone else []
+        self._own = [held.make() for _ in range(lanes)] if alone else []
         self._workers: list[SpawnProcess] = []
-        self._pipes = [] if alone else [self._spawn() for _ in range(spread)]
+        self._pipes = [] if alone else [*(self._spawn() for _ in range(spread)), *helpers]
         for helper in helpers:
-            helper.send(make)
-            self._pipes.append(helper)
+            with suppress(OSError):  # one that is gone is found out when it is asked
+                PLAIN.say(helper, WANTED)
+        held_by_all = b"" if alone else LANGUAGE.packed(held)
+        for pipe in self._pipes:
+            with suppress(OSError):
+                pipe.send_bytes(held_by_all)
 
     def _spawn(self) -> Connection:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        worker = context.Process(target=serve, args=(theirs, self._make), daemon=True)
+        worker = context.Process(target=_started, args=(theirs,), daemon=True)
         worker.start()
         theirs.close()
         self._workers.append(worker)
         return ours
 
     def tell(self, method: str, *arguments: Any) -> None:
-        """Have every lane do something that has no answer."""
+        """Have every lane do something that has no answer; `MessageError` if it may not be asked for."""
+        self._held.gives(method)
         for lane in self._own:
             getattr(lane, method)(*arguments)
         for worker in range(len(self._pipes)):
-            self._send(worker, (method, [(lane, arguments) for lane in self._lanes_of(worker, self.count)], False))
+            parts = [(lane, arguments) for lane in self._lanes_of(worker, self.count)]
+            self._send(worker, Task(method, parts, False))
 
     def ask(self, method: str, parts: Sequence[tuple[Any, ...]]) -> list[Any]:
         """The answers of the first lanes, each to its own part of the work.
 
         Raises:
             InnerSolveError: a lane could not solve its programs, or its process is gone.
+            MessageError: what lanes hold may not be asked for that.
         """
+        gives = self._held.gives(method)
         if self._own:
             return [getattr(lane, method)(*part) for lane, part in zip(self._own, parts, strict=False)]
         answers: list[Any] = [None] * len(parts)
         asked = [self._lanes_of(worker, len(parts)) for worker in range(len(self._pipes))]
+        tasks = [Task(method, [(lane, parts[lane]) for lane in lanes], True) for lanes in asked]
         # One message a worker and answer: neither side ever waits with a full pipe for the other to read.
-        for worker, lanes in enumerate(asked):
-            self._send(worker, (method, [(lane, parts[lane]) for lane in lanes], True))
-        for worker, lanes in enumerate(asked):
-            found, trouble = self._answer(worker, (method, [(lane, parts[lane]) for lane in lanes], True))
-            if trouble is not None:
-                raise InnerSolveError(trouble)
-            for lane, answer in zip(lanes, found, strict=True):
+        for worker, task in enumerate(tasks):
+            self._send(worker, task)
+        for worker, (lanes, task) in enumerate(zip(asked, tasks, strict=True)):
+            found = self._answer(worker, task, gives)
+            if found.trouble is not None:
+                raise InnerSolveError(found.trouble)
+            for lane, answer in zip(lanes, found.found, strict=True):
                 answers[lane] = answer
         return answers
 
-    def _send(self, worker: int, message: Any) -> None:
+    def _send(self, worker: int, task: Task) -> None:
         try:
-            self._pipes[worker].send(message)
-        except OSError:
-            self._replace(worker)
-            self._pipes[worker].send(message)
+            LANGUAGE.say(self._pipes[worker], task)
+        except OSError as error:
+            self._replace(worker, error)
+            LANGUAGE.say(self._pipes[worker], task)
 
-    def _answer(self, worker: int, message: Any) -> Any:
-        """The worker's answer; asked again of another process if it is a helper that is gone."""
+    def _answer(self, worker: int, task: Task, gives: Any) -> Answers:
+        """The worker's answer, of an annotated kind; asked again of a process that replaces it if it is a helper."""
         try:
-            return self._pipes[worker].recv()
-        except (EOFError, OSError):
-            self._replace(worker)
-            self._pipes[worker].send(message)
-            return self._pipes[worker].recv()
+            return self._heard(worker, task, gives)
+        except (EOFError, OSError) as error:
+            self._replace(worker, error)
+            LANGUAGE.say(self._pipes[worker], task)
+            return self._heard(worker, task, gives)
 
-    def _replace(self, worker: int) -> None:
+    def _heard(self, worker: int, task: Task, gives: Any) -> Answers:
+        answers = LANGUAGE.hear(self._pipes[worker], Answers)
+        if answers.trouble is None and len(answers.found) != len(task.parts):
+            raise MessageError(f"{len(answers.found)} answers for {len(task.parts)} parts")
+        if not all(fits(answer, gives) for answer in answers.found):
+            raise MessageError(f"an answer to {task.method} is not {gives}")
+        return answers
+
+    def _replace(self, worker: int, error: Exception) -> None:
         """A process here takes over a helper's lanes; what they had solved is gone, which costs a cold start."""
         if worker < len(self._pipes) - self._helpers:
-            raise InnerSolveError("a worker process ended before it answered")
+            raise InnerSolveError("a worker process ended before it answered") from error
+        log.warning("a helper is done without: %s", str(error) or type(error).__name__)
         self._pipes[worker].close()
         self._pipes[worker] = self._spawn()
+        LANGUAGE.say(self._pipes[worker], self._held)
         for method, arguments in self._told():
             parts = [(lane, arguments) for lane in self._lanes_of(worker, self.count)]
-            self._pipes[worker].send((method, parts, False))
+            LANGUAGE.say(self._pipes[worker], Task(method, parts, False))
 
     def work(self) -> Work:
         """What all lanes have done so far."""
@@ -176,22 +175,36 @@ def processes_for(lanes: int, wanted: int | None) -> int:
     return min(lanes, wanted if wanted is not None else len(os.sched_getaffinity(0)))
 
 
-def serve(pipe: Connection, make: Callable[[], Worker]) -> None:
-    """A worker: does what it is told, lane by lane, until the pipe closes."""
+def serve(pipe: Connection) -> None:
+    """A worker: makes lanes of what it is told that they hold, and does what it is told, until the pipe closes.
+
+    Raises:
+        EOFError: the pipe closed at once.
+        MessageError: what it is told cannot be read, or is none of what may be asked for.
+    """
+    held = LANGUAGE.hear(pipe, Held)
     kept: dict[int, Worker] = {}
     trouble: str | None = None
     while True:
         try:
-            method, parts, wanted = pipe.recv()
+            task = LANGUAGE.hear(pipe, Task)
         except EOFError:
             return
         answers = []
-        for lane, arguments in parts:
+        for lane, arguments in task.parts:
+            if not held.takes(task.method, arguments):
+                raise MessageError(f"{held.kind} cannot {task.method} such arguments")
             if lane not in kept:
-                kept[lane] = make()
+                kept[lane] = held.make()
             try:
-                answers.append(getattr(kept[lane], method)(*arguments))
+                answers.append(getattr(kept[lane], task.method)(*arguments))
             except (InnerSolveError, ValueError) as error:
                 trouble = str(error)
-        if wanted:
-            pipe.send((answers, trouble))
+        if task.answered:
+            LANGUAGE.say(pipe, Answers(answers, trouble))
+
+
+def _started(pipe: Connection) -> None:
+    """A worker on the training's own machine."""
+    with suppress(EOFError):
+        serve(pipe)

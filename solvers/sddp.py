@@ -37,7 +37,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -214,6 +213,7 @@ class _Run:
     def _begin(self) -> None:
         """Start anew, from another run's cuts, or go on from a checkpoint."""
         from solvers.cut_policy import unpack
+        from solvers.holdings import held
         from solvers.lanes import Lanes, processes_for
         from solvers.stage_programs import StagePrograms
 
@@ -225,7 +225,7 @@ class _Run:
         helpers = self.callbacks.helpers(min(config.helpers, config.lanes - 1)) if config.helpers else ()
         if config.helpers:
             self.callbacks.on_log(f"{len(helpers)} of {config.helpers} workers lend a hand")
-        self.lanes = Lanes(partial(StagePrograms, self.nodes), config.lanes, processes, helpers, self._told)
+        self.lanes = Lanes(held(StagePrograms, self.nodes), config.lanes, processes, helpers, self._told)
         self.pools = [CutPool(len(node.carried), node.futures) for node in self.nodes]
         self.held: list[Indices] = [np.zeros(0, dtype=np.int64) for _ in self.nodes]  # cuts in the programs, in order
         if checkpoint is not None:

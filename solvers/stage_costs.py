@@ -21,7 +21,7 @@ import numpy as np
 from models.lazy import sparse
 from models.program import Indices, LinearProgram, Vector
 from solvers.highs import HotProgram
-from solvers.lanes import Work
+from solvers.work import Work
 
 DIGITS = 6  # decimals to which two slopes are the same, in programs' units
 LARGEST = 64.0  # cost of a column, in programs' units
@@ -121,8 +121,13 @@ class StageCosts:
         self._elastic: dict[int, HotProgram] = {}
 
     def solve(self, kind: int, shifts: Vector) -> tuple[Vector, Vector, int]:
-        """f (n,) and y = −∂f/∂z (n, touched) at z (n, touched), and at how many of them rows had to be missed."""
+        """f (n,) and y = −∂f/∂z (n, touched) at z (n, touched), and at how many of them rows had to be missed.
+
+        ValueError if z has another shape.
+        """
         hot, missed = self._hot[kind], 0
+        if shifts.shape[1:] != hot.program.touched.shape:
+            raise ValueError(f"z has shape {shifts.shape}, need (n, {len(hot.program.touched)})")
         values, duals = np.empty(len(shifts)), np.empty(shifts.shape)
         for row, shift in enumerate(shifts):
             hot.set_shift(shift)

@@ -10,8 +10,8 @@ import numpy as np
 from models.program import Indices, Vector
 from solvers.cuts import Cuts, no_cuts
 from solvers.highs import HotProgram
-from solvers.lanes import Work
 from solvers.stage_nodes import Node
+from solvers.work import Work
 
 NOTHING = np.zeros(0)
 

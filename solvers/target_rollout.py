@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from solvers.core import InnerSolveError
+from solvers.holdings import held
 from solvers.lanes import Lanes, processes_for
 from solvers.stage_costs import Oracle, PathCosts, StageCosts, aiming, scaled, unit_of, with_targets
 
@@ -159,14 +160,14 @@ class Met(Trajectories):
         places: dict[int, list[int]] = {}
         for stage in range(face.num_stages):
             places.setdefault(id(face.stage(stage)), []).append(stage)
-        held = [with_targets(face.stage(own[0]), self.targets.columns(own[0])) for own in places.values()]
-        self.unit = unit_of(held)
+        bare = [with_targets(face.stage(own[0]), self.targets.columns(own[0])) for own in places.values()]
+        self.unit = unit_of(bare)
         self.kinds = [
-            _kind(scaled(program, self.unit), own) for program, own in zip(held, places.values(), strict=True)
+            _kind(scaled(program, self.unit), own) for program, own in zip(bare, places.values(), strict=True)
         ]
         programs = [kind.program for kind in self.kinds]
-        make = partial(StageCosts, programs, float(policy.price) * self.unit)
-        self.lanes = Lanes(make, config.lanes, processes_for(config.lanes, config.processes), helpers)
+        holding = held(StageCosts, programs, float(policy.price) * self.unit)
+        self.lanes = Lanes(holding, config.lanes, processes_for(config.lanes, config.processes), helpers)
 
     def costs(self, state: Any, noise: Any, exact: bool) -> Tensor:
         vectors, aims, last = self.walk(state, noise)
@@ -252,8 +253,8 @@ class Aimed(Trajectories):
         count = len(self.targets.names)
         ends = np.cumsum([len(stage.noises) for stage in stages])
         self.places = (ends[:, None] - count + np.arange(count)).ravel()
-        make = partial(PathCosts, scaled(program, self.unit), self.places)
-        self.lanes = Lanes(make, config.lanes, processes_for(config.lanes, config.processes), helpers)
+        holding = held(PathCosts, scaled(program, self.unit), self.places)
+        self.lanes = Lanes(holding, config.lanes, processes_for(config.lanes, config.processes), helpers)
 
     def costs(self, state: Any, noise: Any, exact: bool) -> Tensor:
         _, aims, _ = self.walk(state, noise)

@@ -12,7 +12,6 @@ and followers end with that.
 
 from __future__ import annotations
 
-import io
 import multiprocessing
 import os
 import queue
@@ -31,6 +30,7 @@ import psutil
 from models.lazy import torch
 from models.registry import problem as find_problem
 from solvers.core import Callbacks, RankLost, Solver, TrainRequest, TrainResult
+from solvers.messages import LARGEST, PLAIN, Language, MessageError
 from solvers.ranks import ALONE, Handed, Ranks
 
 if TYPE_CHECKING:
@@ -40,11 +40,12 @@ READY = 90.0  # [s] that followers have to start
 SILENCE = 60.0  # [s] after which a rank that says nothing is given up
 LEAVE = 5.0  # [s] that followers have to end
 HERE = "127.0.0.1"
+WANTED = "rank"  # the first word to a helper
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a follower is told: a training as plain values, none of which runs code when it is read."""
+    """What a follower is told: a training as plain values and tensors."""
 
     solver: str
     problem: str
@@ -52,7 +53,8 @@ class Order:
     config: dict[str, Any]
     seed: int
     prices: dict[str, float]
-    state: bytes  # checkpoint and warm start
+    checkpoint: dict[str, Any] | None
+    warm_start: dict[str, Any] | None
     until: int | None
     device: str  # its kind: cpu or cuda
     threads: int | None  # of a follower on the leader's machine; elsewhere its worker knows
@@ -61,20 +63,20 @@ class Order:
     def of(cls, solver: Solver, request: TrainRequest) -> Order:
         """The order for a request; its problem must be in the registry."""
         instances = tuple(instance.document() for instance in (request.instance, *request.also))
-        state = _packed({"checkpoint": request.checkpoint, "warm_start": request.warm_start})
         names = (solver.name, request.problem.name)
         config, kind = request.config.model_dump(mode="json"), request.device.partition(":")[0]
         prices, until = dict(request.prices), request.until
-        return cls(*names, instances, config, request.seed, prices, state, until, kind, None)
+        begun, warm = (None if state is None else dict(state) for state in (request.checkpoint, request.warm_start))
+        return cls(*names, instances, config, request.seed, prices, begun, warm, until, kind, None)
 
     def request(self, solver: Solver) -> TrainRequest:
         """The request it was made of; what the leader alone looks after is left out."""
         found = find_problem(self.problem)
         instance, *also = (found.parse(document) for document in self.instances)
         config = solver.config.model_validate(self.config)
-        state = _unpacked(self.state)
         own: dict[str, Any] = {"also": tuple(also), "prices": self.prices, "until": self.until}
-        return TrainRequest(found, instance, config, self.seed, self.device, **state, **own)
+        own |= {"checkpoint": self.checkpoint, "warm_start": self.warm_start}
+        return TrainRequest(found, instance, config, self.seed, self.device, **own)
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,16 @@ class Place:
     count: int
     address: tuple[str, int]
     number: int
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A follower's word."""
+
+    trouble: str | None  # what keeps it, if anything
+
+
+LANGUAGE = Language(Order, Place, Ready)
 
 
 def train_together(solver: Solver, request: TrainRequest, callbacks: Callbacks) -> TrainResult:
@@ -157,7 +169,8 @@ class _Team:
             self._start(replace(self._order, threads=threads))
         for pipe in self._callbacks.helpers(self._wanted - self._here) if self._wanted > self._here else ():
             with suppress(OSError):
-                pipe.send(self._order)
+                PLAIN.say(pipe, WANTED)
+                LANGUAGE.say(pipe, self._order)
                 self._followers.append(_Follower(pipe, None))
         return self
 
@@ -185,7 +198,7 @@ class _Team:
         for rank, follower in enumerate(self._followers, 1):
             number = rank if follower.process is not None else 0
             with _gone():
-                follower.pipe.send(Place(rank, self.size, meeting, number))
+                LANGUAGE.say(follower.pipe, Place(rank, self.size, meeting, number))
         _join(store, 0, self.size, address, _device(self._order.device, 0))
         return Ranks(0, self.size, self._hand)
 
@@ -196,7 +209,7 @@ class _Team:
         process.start()
         theirs.close()
         with suppress(OSError):
-            ours.send(order)
+            LANGUAGE.say(ours, order)
         self._followers.append(_Follower(ours, process))
 
     def _keep_the_ready(self) -> None:
@@ -220,17 +233,24 @@ class _Team:
 
     def _hand(self, values: Handed | None) -> Handed:
         assert values is not None, "the leader gives"
-        packed = _packed(values)
+        packed = LANGUAGE.packed(values)
         for follower in self._followers:
             with _gone():
                 follower.pipe.send_bytes(packed)
         return values
 
 
-def serve(pipe: Connection, order: Order) -> None:
-    """Be a follower: take part in the training that the order describes. Ends this process when the leader is gone."""
+def serve(pipe: Connection) -> None:
+    """Be a follower: take part in the training that the leader's order describes. Ends this process when the leader is
+    gone.
+
+    Raises:
+        MessageError: what the leader says cannot be read.
+        EOFError: it left before the training began.
+    """
     from solvers.registry import solver as find_solver
 
+    order = LANGUAGE.hear(pipe, Order)
     try:
         solver = find_solver(order.solver)
         request = order.request(solver)
@@ -239,13 +259,13 @@ def serve(pipe: Connection, order: Order) -> None:
         if order.threads is not None:
             torch.set_num_threads(order.threads)
     except Exception as error:  # whatever it is, the leader does without
-        pipe.send(f"{type(error).__name__}: {error}")
+        LANGUAGE.say(pipe, Ready(f"{type(error).__name__}: {error}"))
         return
-    pipe.send(None)
-    place: Place = pipe.recv()
+    LANGUAGE.say(pipe, Ready(None))
+    place = LANGUAGE.hear(pipe, Place)
     heard: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_listen, args=(pipe, heard), daemon=True, name="leader").start()
-    ranks = Ranks(place.rank, place.count, lambda _: _unpacked(heard.get()))
+    ranks = Ranks(place.rank, place.count, lambda _: LANGUAGE.unpacked(heard.get()))
     device = _device(order.device, place.number)
     try:
         store = _store(place.address, place.count)
@@ -260,14 +280,14 @@ def serve(pipe: Connection, order: Order) -> None:
 def _started(pipe: Connection) -> None:
     """A follower on the leader's machine."""
     with suppress(EOFError, OSError):
-        serve(pipe, pipe.recv())
+        serve(pipe)
 
 
 def _listen(pipe: Connection, heard: queue.Queue[bytes]) -> None:
     """Hear the leader; its end is this process's."""
     with suppress(EOFError, OSError):
         while True:
-            heard.put(pipe.recv_bytes())
+            heard.put(pipe.recv_bytes(LARGEST))
     os._exit(0)
 
 
@@ -325,10 +345,11 @@ def _interface(address: str) -> str:
 def _word(pipe: Connection) -> str | None:
     """None from a follower that is ready, else what keeps it."""
     try:
-        said: str | None = pipe.recv()
+        return LANGUAGE.hear(pipe, Ready).trouble
+    except MessageError as error:
+        return str(error)
     except (EOFError, OSError):
         return "its process ended"
-    return said
 
 
 @contextmanager
@@ -337,18 +358,6 @@ def _gone() -> Iterator[None]:
         yield
     except OSError as error:
         raise RankLost("a process that shares the training is gone") from error
-
-
-def _packed(values: Mapping[str, Any]) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(dict(values), buffer)
-    return buffer.getvalue()
-
-
-def _unpacked(packed: bytes) -> dict[str, Any]:
-    """Tensors and plain values; anything else is refused."""
-    values: dict[str, Any] = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True)
-    return values
 
 
 def _seconds(count: float) -> timedelta:

@@ -7,7 +7,8 @@ it serves lanes (`solvers.lanes.serve`) until the training ends. Nobody has to c
 on its own cores.
 
 The message names the job and no more: where to connect to, and the key, come from the store, like a checkpoint does,
-so that whoever may write to the broker can still only ring.
+so that whoever may write to the broker can still only ring. What passes over the connection is data
+(`solvers.messages`).
 """
 
 from __future__ import annotations
@@ -149,12 +150,16 @@ class Helping:
 def serve_noted(note: bytes) -> None:
     """Serve the training that left this note; nothing if it is gone."""
     from solvers.helping import serve
+    from solvers.messages import MessageError
 
     with suppress(OSError, EOFError, ValueError, KeyError):
         told = json.loads(note)
         host, port = told["address"]
         with Client((host, port), authkey=bytes.fromhex(told["key"])) as connection:
-            serve(connection)
+            try:
+                serve(connection)
+            except MessageError as error:
+                log.warning("a training is no longer helped: %s", error)
 
 
 def main() -> None:

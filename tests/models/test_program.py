@@ -284,6 +284,7 @@ def test_committed_decisions_are_the_same_in_every_scenario() -> None:
         noise_matrix=sparse.csc_array(sparse.vstack([free.noise_matrix, sparse.csc_array((2, len(free.noises)))])),
         row_lower=np.append(free.row_lower, [0.0, 0.0]),
         row_upper=np.append(free.row_upper, [0.0, 0.0]),
+        rows=(*free.rows, "tie@0", "tie@1"),
     )
     noise = tree.noise_path([PATHS[:, :1], PATHS[:, 1:], PATHS[:, :1] + 1])
     value, x = least(tree.program, np.array([1.0]), noise)

@@ -26,7 +26,9 @@ FORBIDDEN = {
     # Our own files are packed; an operator's backup is read by the names and digests of its manifest.
     "zipfile": ("service/backup/",),
     "gzip": ("service/dashboard/files.py", "service/backup/"),
-    # Between a training and the helpers it invited, who prove a key to each other (decision 0018): pickles pass there.
+    # Between a training and its lanes, ranks and helpers (decision 0018). Managers and the like pickle; pipes need not.
+    "multiprocessing.managers": (), "multiprocessing.pool": (), "multiprocessing.queues": (),
+    "multiprocessing.reduction": (), "multiprocessing.shared_memory": (),
     "multiprocessing.connection": ("solvers/", "service/jobs/helpers.py"),
     "multiprocessing": ("solvers/", "service/jobs/"),
 }  # fmt: skip
@@ -37,6 +39,18 @@ ATTRIBUTES = {
     ("subprocess", "getstatusoutput"), ("tempfile", "mktemp"),  ("numpy", "load"),
     ("np", "load"), ("pandas", "read_pickle"), ("pd", "read_pickle"), ("pandas", "eval"), ("yaml", "load"),
 }  # fmt: skip
+# A connection of multiprocessing pickles what it is to `send`, and unpickles what it is to `recv`; ranks of torch do so
+# with objects. Bytes alone may pass (`solvers.messages`), and tensors. Files that use these names for other things:
+PICKLING = {
+    "send", "recv", "broadcast_object_list", "all_gather_object", "gather_object", "scatter_object_list",
+    "send_object_list", "recv_object_list",
+}  # fmt: skip
+NOT_OF_CONNECTIONS = {
+    "service/http_protocol.py": "h11's state of an HTTP connection",
+    "service/client/flows.py": "a generator",
+    "service/client/wires.py": "generators, and httpx' client",
+    "service/middleware.py": "ASGI's callable that answers a request",
+}
 SAYS = {("shell", True), ("weights_only", False), ("verify", False), ("autoescape", False)}
 SAID_WITH_REASON = {("service/serve.py", "verify")}  # plain HTTP to itself on this machine: no certificate is in play
 # Modules by a name that is not written there: a problem's or a solver's room, or what an operator names in a variable.
@@ -95,6 +109,14 @@ def dangerous_calls(place: str, tree: ast.Module) -> list[str]:
     return found
 
 
+def pickling_pipes(place: str, tree: ast.Module) -> list[str]:
+    """Where a connection or a group of ranks may be told to pickle: any mention of a method, called or handed on."""
+    if place in NOT_OF_CONNECTIONS:
+        return []
+    named = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in PICKLING]
+    return [f"{place}:{node.lineno} says .{node.attr}" for node in named]
+
+
 def text_in_sql(place: str, tree: ast.Module) -> list[str]:
     """SQL text put together from variables, but for names that stand in the same file."""
     found = []
@@ -111,6 +133,17 @@ def test_nothing_is_imported_that_runs_or_fetches_what_it_is_given() -> None:
 
 def test_nothing_is_evaluated_and_no_shell_is_started() -> None:
     assert [fault for place, tree in sources() for fault in dangerous_calls(place, tree)] == []
+
+
+def test_nothing_is_pickled_between_processes() -> None:
+    assert [fault for place, tree in sources() for fault in pickling_pipes(place, tree)] == []
+
+
+def test_files_that_may_say_send_know_no_pipes() -> None:
+    read = dict(sources())
+    for place in NOT_OF_CONNECTIONS:
+        names = [name for node in ast.walk(read[place]) for name in imported(node)]
+        assert not [name for name in names if name.startswith("multiprocessing")], place
 
 
 def test_no_sql_is_made_of_text_that_came_in() -> None:
@@ -132,8 +165,13 @@ def test_no_sql_is_made_of_text_that_came_in() -> None:
         "import importlib\nimportlib.import_module(x)",
         "Celery(task_serializer='pickle')",
         "import httpx",
+        "from multiprocessing.managers import BaseManager",
+        "pipe.send(x)",
+        "x = connection.recv()",
+        "say = pipe.send",
     ],
 )
 def test_each_rule_catches_what_it_is_for(source: str) -> None:
     tree = ast.parse(source)
-    assert forbidden_imports("service/x.py", tree) + dangerous_calls("service/x.py", tree)
+    place = "service/x.py"
+    assert forbidden_imports(place, tree) + dangerous_calls(place, tree) + pickling_pipes(place, tree)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client
+from multiprocessing.connection import Client, Listener
 from pathlib import Path
 
 import pytest
@@ -80,6 +80,19 @@ class TestHelpers:
             came.close()
             thread.join(5)
             assert not thread.is_alive(), "who helps leaves when the training does"
+
+    def test_a_training_that_cannot_be_understood_is_left_with_a_line(self, caplog: pytest.LogCaptureFixture) -> None:
+        with Listener(("127.0.0.1", 0), authkey=b"key") as listener:
+            note = json.dumps({"address": listener.address, "key": b"key".hex()}).encode()
+            thread = threading.Thread(target=serve_noted, args=(note,), daemon=True)
+            thread.start()
+            with listener.accept() as training:
+                training.send(("lanes", print))  # as a pickle
+                with pytest.raises(EOFError):
+                    training.recv_bytes()
+            thread.join(5)
+        assert not thread.is_alive()
+        assert "a training is no longer helped: a message cannot be read" in caplog.text
 
     def test_a_call_that_is_over_is_not_heeded(self, storage: Storage) -> None:
         helping = Helping(storage, Places(Room(("cpu",), 1, ())))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import Pipe, get_context
 from typing import Any
 
 import psutil
@@ -15,10 +17,12 @@ import pytest
 import torch
 
 from models.registry import problem
-from solvers.core import Callbacks, TrainRequest, TrainResult
-from solvers.hdpo import HDPOConfig, train
-from solvers.pdppo import PDPPOConfig
+from solvers.core import Callbacks, Solver, TrainRequest, TrainResult
+from solvers.hdpo import HDPO, HDPOConfig, train
+from solvers.messages import PLAIN
+from solvers.pdppo import PDPPO, PDPPOConfig
 from solvers.pdppo import train as train_choices
+from solvers.team import LANGUAGE, Order, Ready
 from tests.models.named_networks import EXAMPLES
 from tests.workshop import PROBLEM as WORKSHOP
 
@@ -90,6 +94,56 @@ def test_who_cannot_take_part_is_done_without() -> None:
     assert result.ranks == 1
     assert any("a rank cannot take part" in line and "workshop" in line for line in watched.said), watched.said
     assert gone(followers())
+
+
+@pytest.mark.parametrize("word", [pickle.dumps("ready"), PLAIN.packed("ready"), LANGUAGE.packed(Ready(None))[:-4]])
+def test_who_cannot_be_understood_is_done_without(word: bytes) -> None:
+    ours, theirs = Pipe()
+    theirs.send_bytes(word)
+    watched = Watched(0, None)
+    callbacks = replace(watched.callbacks, ranks=lambda count: 1, helpers=lambda count: [ours])
+    assert train(request(iterations=1, ranks=2), callbacks).ranks == 1
+    assert any("a rank cannot take part: a" in line for line in watched.said), watched.said
+    assert PLAIN.hear(theirs, str) == "rank"
+    assert LANGUAGE.hear(theirs, Order).solver == "hdpo"
+    with pytest.raises(EOFError):
+        theirs.recv_bytes()
+
+
+@pytest.mark.parametrize("solver", [HDPO, PDPPO], ids=lambda solver: solver.name)
+def test_an_order_says_the_whole_request(solver: Solver) -> None:
+    kept: list[Any] = []
+    begun = request(iterations=4) if solver is HDPO else choosing()
+    result = solver.train(begun, Callbacks(on_checkpoint=kept.append))  # type: ignore[misc]
+    wanted = replace(begun, checkpoint=kept[-1], warm_start=result.policy.state_dict(), prices={"water": 2.5}, until=7)
+    order = Order.of(solver, wanted)
+    told = LANGUAGE.unpacked(LANGUAGE.packed(order))
+    assert_equal(told.checkpoint, kept[-1])
+    assert_equal(told.warm_start, dict(result.policy.state_dict()))
+    assert replace(told, checkpoint=None, warm_start=None) == replace(order, checkpoint=None, warm_start=None)
+
+
+def choosing() -> TrainRequest:
+    document = {"problem": "workshop", "name": "bench", "days": 20, "items": 2, "machines": 1}
+    config = PDPPOConfig(iterations=2, scenarios=4, stages=4, width=8, validation_scenarios=8)
+    return TrainRequest(WORKSHOP, WORKSHOP.parse(document), config, 1)
+
+
+def assert_equal(found: Any, wanted: Any) -> None:
+    """Alike to the last bit, container by container."""
+    if isinstance(wanted, torch.Tensor):
+        assert found.dtype == wanted.dtype
+        assert torch.equal(found, wanted)
+    elif isinstance(wanted, Mapping):
+        assert list(found) == list(wanted)
+        for key, value in wanted.items():
+            assert_equal(found[key], value)
+    elif isinstance(wanted, (list, tuple)):
+        assert type(found) is type(wanted)
+        for one, other in zip(found, wanted, strict=True):
+            assert_equal(one, other)
+    else:
+        assert (found, type(found)) == (wanted, type(wanted))
 
 
 def test_as_many_ranks_run_here_as_the_machine_grants() -> None:
