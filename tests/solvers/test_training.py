@@ -64,7 +64,8 @@ class TestARuleAsTheTrainedPolicy:
 
 
 class TestAStop:
-    def test_keeps_a_certified_policy_that_is_not_recommended(self):
+    def test_keeps_a_certified_policy_that_is_not_recommended(self, monkeypatch):
+        monkeypatch.setattr("solvers.evaluation.MOMENT", 60.0)  # the first thousand in any case, on a slow machine too
         seen: list[int] = []
         stop = Callbacks(on_iteration=lambda i, n, metrics: seen.append(i), should_stop=lambda: bool(seen))
         done = outcome(stop)
