@@ -28,7 +28,8 @@ CHUNK_ENTRIES = 20_000_000  # numbers in the noise of a chunk: large networks ar
 LEAST_CHUNK = 64  # scenarios drawn together, however many numbers one of them has
 FIRST_SLICE = 2  # scenarios simulated before the clock is looked at: a policy may take seconds for each
 LEAST_SCENARIOS = 1024  # from which a mean may count as known
-MOMENT = 10.0  # [s] that may be spent in any case to get as many
+MOMENT = 10.0  # [s] that may be spent in any case to get as many, where there is not much less time than that
+OVERTIME = 5.0  # times as long as there is, that may be spent for it at most
 SAMPLED_PATHS = 30  # scenarios whose own paths are kept, the first ones: the same for every policy
 SAMPLED_NUMBERS = 20_000  # numbers of them at most, a quantity and policy: long horizons keep fewer
 SERIES_SCENARIOS = 4096  # for which stage series are kept
@@ -286,13 +287,13 @@ def compare(
     """Every policy on the same scenarios.
 
     With `scenarios` their number is fixed; without, it grows until every mean is known to 0.1 %, at most 65,536, or
-    until `seconds` are about to be up (though ten seconds may be spent on the first thousand in any case). A few
-    scenarios are simulated first, then ever more at a time, so that policies that think for long before each decision
-    keep to the time as well. Which scenarios come first depends on the seed alone. Where scenarios are `given`, or
-    named by the instance (`Simulator.panel`), each counts once.
+    until `seconds` are about to be up (though ten seconds, or five times as long as there is if that is less, may be
+    spent on the first thousand). A few scenarios are simulated first, then ever more at a time, so that policies that
+    think for long before each decision keep to the time as well. Which scenarios come first depends on the seed alone.
+    Where scenarios are `given`, or named by the instance (`Simulator.panel`), each counts once.
     """
     samples = {name: Sample() for name in policies}
-    wanted = scenarios or MAX_SCENARIOS
+    wanted, moment = scenarios or MAX_SCENARIOS, min(MOMENT, OVERTIME * seconds)
     started = time.monotonic()
     done, size = 0, FIRST_SLICE
     for chunk in judged(simulator, seed, given=given):
@@ -306,13 +307,13 @@ def compare(
             on_progress(done / wanted)
             spent = max(time.monotonic() - started, 1e-9)
             # Who asks for a stop, or has no time, still gets figures that mean something, if they come in a moment.
-            hasty = done < LEAST_SCENARIOS and spent < MOMENT
+            hasty = done < LEAST_SCENARIOS and spent < moment
             if done >= wanted or (should_stop() and not hasty) or (scenarios is None and precise_enough(samples)):
                 return samples
             size = min(size * (8 if spent <= QUICK_SHARE * seconds else 2), CHUNK)
             if scenarios is None:
                 hurried = hasty and spent > seconds / 2
-                size = int(min(size, (max(seconds, MOMENT if hurried else 0.0) - spent) / spent * done))
+                size = int(min(size, (max(seconds, moment if hurried else 0.0) - spent) / spent * done))
                 size = min(size, LEAST_SCENARIOS - done) if hurried else size
                 if size < 1:
                     return samples

@@ -31,7 +31,10 @@ class Chapter:
     example: str
     solver: str  # as pages title it
     settings: dict[str, str] = field(default_factory=dict)  # label → what is typed under "More"
-    minutes: str = "1"
+    minutes: str = "1"  # that training may take
+    rules_first: bool = True  # whether the classical rules are measured before
+    scenarios: str = "128"  # of the comparison
+    compare_minutes: str = "10"  # that it may take
 
 
 CHAPTERS = {
@@ -80,6 +83,7 @@ def _train(page: Page, chapter: Chapter, name: str, shot: Shot) -> None:
     page.get_by_role("radio", name=re.compile(rf"^{chapter.solver}")).check()
     page.get_by_label("Name of the policy").fill(name)
     page.get_by_label("Time limit in minutes").fill(chapter.minutes)
+    page.get_by_label("Measure the classical rules and the lower bound first").set_checked(chapter.rules_first)
     page.get_by_text("More: every setting").click()
     for label, value in chapter.settings.items():
         page.get_by_label(label, exact=True).fill(value)
@@ -123,7 +127,8 @@ def _compare(page: Page, name: str, chapter: Chapter, shot: Shot) -> None:
     page.get_by_label(re.compile(f"^{name}:1")).check()
     page.get_by_label(chapter.example.replace("_", "-")).check()
     page.get_by_role("group", name=re.compile("Classical rules")).get_by_role("checkbox").first.check()
-    page.get_by_label("Number of scenarios").fill("128")
+    page.get_by_label("Number of scenarios").fill(chapter.scenarios)
+    page.get_by_label("Time limit for each instance").fill(chapter.compare_minutes)
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_role("img", name=re.compile("^Cost beside each other|Cost a stage"))).to_be_visible(timeout=LONG)
     settle(page)

@@ -26,7 +26,8 @@ def test_from_nothing_to_an_accepted_decision_and_a_comparison(problem: str, bro
             seen.append(name)
             assert not is_cut(page), name
 
-        tell(page, replace(CHAPTERS[problem], minutes="0.1"), "told", look)
+        quick = {"minutes": "0.1", "scenarios": "16", "compare_minutes": "0.2", "rules_first": False}
+        tell(page, replace(CHAPTERS[problem], **quick), "told", look)
         with httpx.Client(base_url=server.url) as client:
             kept = client.get("/v1/recommendations").json()["items"]
             compared = client.get("/v1/evaluations").json()["items"]

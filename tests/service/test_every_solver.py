@@ -45,7 +45,7 @@ def submitted(client: httpx.Client, instance_id: str) -> dict[str, str]:
     jobs = {}
     for solver in SERVING:
         asked: dict[str, Any] = {"kind": solver.kind, "instance_id": instance_id, "solver": solver.name, "seed": 5}
-        asked |= {"config": dict(solver.quick), "time_limit": "PT20S"}
+        asked |= {"config": dict(solver.quick), "time_limit": "PT8S"}
         answer = client.post("/v1/jobs", json=asked)
         assert answer.status_code == 202, answer.text
         jobs[solver.name] = answer.json()["id"]
@@ -90,7 +90,7 @@ class TestOnePolicyForSeveralNetworks:
 
     def train(self, client: httpx.Client, instance_id: str, **asked: Any) -> dict[str, Any]:
         config = {"family": "gnn", "validation_scenarios": 64, "batch_size": 16} | asked.pop("config")
-        body = {"kind": "train", "solver": "hdpo", "instance_id": instance_id, "seed": 3, "time_limit": "PT20S"}
+        body = {"kind": "train", "solver": "hdpo", "instance_id": instance_id, "seed": 3, "time_limit": "PT8S"}
         answer = client.post("/v1/jobs", json=body | asked | {"config": config})
         assert answer.status_code == 202, answer.text
         return finished(client, answer.json()["id"])
@@ -116,7 +116,7 @@ class TestOnePolicyForSeveralNetworks:
     def test_a_policy_for_one_network_does_not_serve_another(self, client: httpx.Client) -> None:
         two, three = (self.network(client, stores) for stores in (2, 3))
         learned = self.train(client, two, config={"family": "mlp", "iterations": 1})
-        body = {"instance_id": three, "policies": [learned["policy_id"]], "scenarios": 64, "time_limit": "PT20S"}
+        body = {"instance_id": three, "policies": [learned["policy_id"]], "scenarios": 64, "time_limit": "PT8S"}
         job_id = client.post("/v1/evaluations", json=body).json()["id"]
         deadline = time.monotonic() + SECONDS
         while (job := client.get(f"/v1/jobs/{job_id}").json())["finished_at"] is None and time.monotonic() < deadline:

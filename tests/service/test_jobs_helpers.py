@@ -115,7 +115,7 @@ class TestATraining:
             "lanes": 2,
             "processes": 1,
         }
-        asked = {"kind": "train", "instance_id": instance, "solver": "tsddr", "seed": 5, "time_limit": "PT60S"}
+        asked = {"kind": "train", "instance_id": instance, "solver": "tsddr", "seed": 5, "time_limit": "PT20S"}
         weights = {}
         for helpers in (1, 0):
             job_id = desk.submit(**asked, config=config | {"helpers": helpers}, policy_name=f"helped-{helpers}")

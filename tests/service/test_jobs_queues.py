@@ -220,7 +220,7 @@ class TestWorkers:
                 return len(session.scalars(select(WorkerRow)).all()) == 2
 
         eventually(live)
-        on_gpus = [self.enqueue(desk, instance_id, "gpu", 12.0) for _ in range(3)]
+        on_gpus = [self.enqueue(desk, instance_id, "gpu", 6.0) for _ in range(3)]
         on_cpu = self.enqueue(desk, instance_id, "auto", 0.0)
         seen = {}
         for job_id in (on_cpu, *on_gpus):
@@ -240,7 +240,7 @@ class TestWorkers:
 
     def test_a_training_whose_gpu_is_not_there_says_so(self, desk: Desk, instance_id: str) -> None:
         asked: dict[str, Any] = {"kind": "train", "instance_id": instance_id, "solver": "lab", "device": "gpu"}
-        job = desk.finished(desk.submit(**asked, time_limit="PT1M"), 90)
+        job = desk.finished(desk.submit(**asked, time_limit="PT10S"), 90)
         assert job.error is not None
         assert job.error["type"] == "/problems/gpu-unavailable", desk.tell(job.id)
         assert "GPU" in job.error["detail"]

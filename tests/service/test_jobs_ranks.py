@@ -48,7 +48,7 @@ def trained(desk: Desk, **config: Any) -> tuple[JobRow, PolicyArtifact]:
     """A finished training of the small network, and its policy."""
     document = EXAMPLES["dc-two-stores"]() | {"periods": 8, "warmup_periods": 2}
     asked = {"kind": "train", "instance_id": desk.instance(document), "solver": "hdpo", "seed": 5}
-    job = desk.finished(desk.submit(**asked, config=CONFIG | config, time_limit="PT120S"), 240)
+    job = desk.finished(desk.submit(**asked, config=CONFIG | config, time_limit="PT30S"), 240)
     assert job.state == "succeeded", desk.tell(job.id)
     with desk.database.read() as session:
         digest = session.get_one(PolicyRow, job.policy_id).artifact_digest

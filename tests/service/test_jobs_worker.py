@@ -32,7 +32,7 @@ from tests.service.workers import Desk, Worker, eventually
 
 pytestmark = pytest.mark.processes
 
-LIMIT = "PT25S"
+LIMIT = "PT10S"
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def submitted(desk: Desk, instance_id: str) -> dict[str, str]:
     jobs = {
         "cancel": desk.submit(**patient, config={"iterations": 100_000}, policy_name="cancelled"),
         "train": desk.submit(
-            **(train | {"time_limit": "PT1M"}), seed=7, policy_name="good", config={"iterations": 4, "pace": 0.4}
+            **(train | {"time_limit": "PT30S"}), seed=7, policy_name="good", config={"iterations": 4, "pace": 0.4}
         ),
         "limit": desk.submit(**(train | {"time_limit": "PT8S"}), config={"iterations": 10_000}, policy_name="limited"),
         "infeasible": desk.submit(**solve, config={"status": "infeasible"}),

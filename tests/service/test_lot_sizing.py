@@ -40,7 +40,7 @@ def instance_id(client: httpx.Client) -> str:
 
 def finished(client: httpx.Client, asked: dict[str, Any]) -> dict[str, Any]:
     """The job once it has ended well."""
-    accepted = client.post("/v1/jobs", json=asked | {"seed": 5, "time_limit": "PT30S"})
+    accepted = client.post("/v1/jobs", json=asked | {"seed": 5, "time_limit": "PT10S"})
     assert accepted.status_code == 202, accepted.text
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:

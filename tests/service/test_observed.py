@@ -66,7 +66,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
 def _one_job(server: Serving) -> str:
     with httpx.Client(base_url=server.url, headers={"X-Request-Id": REQUEST}) as client:
         instance = client.post("/v1/instances", json=example_document()).json()["id"]
-        asked = {"kind": "train", "instance_id": instance, "solver": "lab", "time_limit": "PT60S"}
+        asked = {"kind": "train", "instance_id": instance, "solver": "lab", "time_limit": "PT10S"}
         job_id: str = client.post("/v1/jobs", json=asked | {"config": {"iterations": 10, "pace": 0.4}}).json()["id"]
         assert client.post("/v1/jobs", json=asked | {"solver": "nobody"}).status_code == 422
         eventually(lambda: client.get(f"/v1/jobs/{job_id}").json()["state"] == "succeeded", 90)

@@ -58,7 +58,7 @@ def policy(herenow: httpx.Client) -> dict[str, Any]:
     instance = herenow.post("/v1/instances", json=example)
     assert instance.status_code == 201, instance.text
     asked = {"kind": "train", "instance_id": instance.json()["id"], "solver": "hdpo", "config": CONFIG, "seed": 1}
-    accepted = herenow.post("/v1/jobs", json={**asked, "policy_name": "corner", "time_limit": "PT1M"})
+    accepted = herenow.post("/v1/jobs", json={**asked, "policy_name": "corner", "time_limit": "PT20S"})
     assert accepted.status_code == 202, accepted.text
     job = finished(herenow, accepted.headers["Location"])
     assert job["state"] == "succeeded", job["error"]

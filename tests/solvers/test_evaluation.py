@@ -137,7 +137,7 @@ class TestScenarios:
 
     def test_without_time_quick_policies_still_give_figures_that_mean_something(self):
         _, simulator, policies = base_stock("one-store-backlogged", s=29.6)
-        assert FIRST_SLICE < len(compare(simulator, policies, seed=1, seconds=0.0)["s"].total) <= 1024
+        assert FIRST_SLICE < len(compare(simulator, policies, seed=1, seconds=0.2)["s"].total) <= 1024
 
     def test_a_policy_that_thinks_for_long_keeps_to_the_time(self, monkeypatch):
         monkeypatch.setattr(evaluation, "MOMENT", 0.0)

@@ -49,6 +49,9 @@ export function secondsOf(text) {
 /** An ISO-8601 duration as planners say it. */
 export const limitOf = (text) => duration(secondsOf(text));
 
+/** A time limit typed in minutes, as the API takes it; what is no number is left for the API to refuse. */
+export const limitIn = (minutes) => (Number.isFinite(Number(minutes)) ? `PT${Math.round(60 * Number(minutes))}S` : minutes);
+
 /** Why a job's work ended. */
 export const ending = (stoppedBy) => ({ finished: "Ran to its end", time_limit: "Ended by its time limit, with the best found until then", request: "Stopped on request, with the best found until then" })[stoppedBy] || words(stoppedBy || "");
 

@@ -7,6 +7,7 @@ import { changed, numbersOf } from "../lib/numbers.js";
 import { go } from "../lib/router.js";
 import { useTitles } from "../lib/titles.js";
 import { words } from "../lib/format.js";
+import { limitIn } from "../lib/work.js";
 import { Checklist } from "../parts/checklist.js";
 import { Empty, Loaded, Problem } from "../parts/notice.js";
 import { Page, Sheet } from "../parts/page.js";
@@ -70,7 +71,7 @@ function Change({ instance, policies }) {
       <div class="form">
         <div class="field"><label for="name">Name of the changed instance</label><input id="name" value=${draft.name} onInput=${(e) => change({ name: e.currentTarget.value })} required /></div>
         <div class="field"><label for="scenarios">Number of scenarios</label><input id="scenarios" type="number" min="2" value=${draft.scenarios} onInput=${(e) => change({ scenarios: e.currentTarget.value })} /></div>
-        <div class="field"><label for="minutes">Time limit for each</label><input id="minutes" type="number" min="1" value=${draft.minutes} onInput=${(e) => change({ minutes: e.currentTarget.value })} /><span class="help">In minutes.</span></div>
+        <div class="field"><label for="minutes">Time limit for each</label><input id="minutes" type="number" min="0.1" step="any" value=${draft.minutes} onInput=${(e) => change({ minutes: e.currentTarget.value })} /><span class="help">In minutes.</span></div>
       </div>
       <${Problem} error=${error} />
       <div class="row"><button class="main" type="submit" disabled=${busy || Boolean(missing)}>${busy ? "Starting …" : "Compare"}</button>${missing && html`<span class="soft small">${missing}</span>`}</div>
@@ -83,7 +84,7 @@ async function start(instance, draft) {
   const variant = await create("/v1/instances", document).catch((error) => { throw Object.assign(error, { pointsInto: true }); });
   const seed = freshSeed();
   const fitting = new Set((await get(`/v1/instances/${variant.data.id}/fit`)).rules.map((rule) => rule.name));
-  const body = (id, rules) => ({ instance_id: id, policies: draft.policies, rules, scenarios: Number(draft.scenarios), seed, time_limit: `PT${draft.minutes}M` });
+  const body = (id, rules) => ({ instance_id: id, policies: draft.policies, rules, scenarios: Number(draft.scenarios), seed, time_limit: limitIn(draft.minutes) });
   const rules = draft.rules.filter((name) => fitting.has(name));
   return [(await create("/v1/evaluations", body(instance.id, rules))).data.id, (await create("/v1/evaluations", body(variant.data.id, rules))).data.id];
 }

@@ -6,7 +6,7 @@ import { useLoad } from "../../lib/load.js";
 import { go } from "../../lib/router.js";
 import { useTitles } from "../../lib/titles.js";
 import { words } from "../../lib/format.js";
-import { short } from "../../lib/work.js";
+import { limitIn, short } from "../../lib/work.js";
 import { Checklist } from "../../parts/checklist.js";
 import { Problem } from "../../parts/notice.js";
 import { ScenarioSet } from "./scenario_set.js";
@@ -21,7 +21,7 @@ export const freshSeed = () => crypto.getRandomValues(new Uint32Array(1))[0] % 2
 /** What the API shall be asked for one instance. */
 export function bodyOf(draft, instanceId, rules, seed) {
   const scenarios = draft.by === "set" ? { scenario_set_id: draft.set } : { scenarios: Number(draft.scenarios), seed };
-  return { instance_id: instanceId, policies: draft.policies, rules, ...scenarios, time_limit: `PT${draft.minutes}M` };
+  return { instance_id: instanceId, policies: draft.policies, rules, ...scenarios, time_limit: limitIn(draft.minutes) };
 }
 
 /** What the address chooses: `policies` (or one `policy`), by name, name:version or id, and an `instance`. */
@@ -121,6 +121,6 @@ function Scenarios({ draft, change, instances, errors }) {
     <div class="form">
       ${draft.by === "number" && field("scenarios", "Number of scenarios", "More make intervals narrower: four times as many, half as wide.", { min: 2, step: 1 })}
       ${draft.by === "number" && field("seed", "Seed", "Left empty, one is drawn and recorded. The same seed gives the same scenarios.", { min: 0, step: 1 })}
-      ${field("minutes", "Time limit for each instance", "In minutes. At the limit, what has been simulated is compared.", { min: 1, step: 1 })}
+      ${field("minutes", "Time limit for each instance", "In minutes. At the limit, what has been simulated is compared.", { min: 0.1, step: "any" })}
     </div></fieldset>`;
 }

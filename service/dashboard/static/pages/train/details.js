@@ -3,13 +3,13 @@ import { html } from "../../lib/ui.js";
 import { useLoad } from "../../lib/load.js";
 import { collect } from "../../lib/api.js";
 import { duration, number } from "../../lib/format.js";
-import { secondsOf } from "../../lib/work.js";
+import { limitIn, secondsOf } from "../../lib/work.js";
 import { SchemaForm } from "../../parts/schema_form.js";
 
 /** The body of POST /v1/jobs: what was left empty is left out. */
 export function asRequest(draft, instance, solver) {
   const body = { kind: solver.kind, instance_id: instance.id, solver: solver.name, config: draft.config };
-  if (draft.minutes !== "") body.time_limit = Number.isFinite(Number(draft.minutes)) ? `PT${Math.round(60 * Number(draft.minutes))}S` : draft.minutes;
+  if (draft.minutes !== "") body.time_limit = limitIn(draft.minutes);
   if (draft.seed !== "") body.seed = Number.isInteger(Number(draft.seed)) ? Number(draft.seed) : draft.seed;
   if (solver.kind !== "train") return body;
   if (draft.policyName) body.policy_name = draft.policyName;
