@@ -16,7 +16,7 @@ TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 
 # Tests run side by side, a file each; TESTERS=0 runs them one after the other in this process.
 TESTERS ?= 2
-SIDE_BY_SIDE := $(if $(filter-out 0,$(TESTERS)),-n $(TESTERS) --dist loadfile)
+SIDE_BY_SIDE := $(if $(filter-out 0,$(TESTERS)),-n $(TESTERS) --dist loadfile --no-loadscope-reorder)
 
 USUAL := not slow and not faults and not chaos and not load and not fuzz
 FAST := $(USUAL) and not postgres and not processes

@@ -37,6 +37,12 @@ from tests.servers import NoServer, Postgres, new_bucket, object_server, postgre
 KEPT = ("HERENOW_TEST_", "HERENOW_CASE_DATA", "HERENOW_PROBLEMS", "HERENOW_SOLVERS")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that start services or train come first: side by side, the long ones then do not come last."""
+    long = {item.path for item in items if item.get_closest_marker("processes") is not None}
+    items.sort(key=lambda item: item.path not in long)
+
+
 def pytest_collection_finish() -> None:
     """Full collections of the garbage collector leave out the libraries and the tests: a seventh of the time."""
     gc.collect()

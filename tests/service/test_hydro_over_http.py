@@ -61,7 +61,7 @@ def test_imported_trained_compared_and_asked(client: httpx.Client) -> None:
     learned = {"iterations": 4, "batch_size": 8, "validation_every": 2, "validation_scenarios": 4, "width": 8}
     for solver, config in (("sddp", {"iterations": 5}), ("tsddr", learned), ("rolling_deterministic", {})):
         asked = {"kind": "train", "instance_id": instance, "solver": solver, "config": config, "seed": 3}
-        job = finished(client, asked | {"policy_name": solver.replace("_", "-"), "time_limit": "PT10S"})
+        job = finished(client, asked | {"policy_name": solver.replace("_", "-"), "time_limit": "PT15S"})
         policies[solver] = job["policy_id"]
     card = client.get(f"/v1/policies/{policies['sddp']}").json()
     assert card["certificate"]["scenarios"] == 3  # each of the instance's own paths once

@@ -40,7 +40,7 @@ def instance_id(client: httpx.Client) -> str:
 
 def finished(client: httpx.Client, asked: dict[str, Any]) -> dict[str, Any]:
     """The job once it has ended well."""
-    accepted = client.post("/v1/jobs", json=asked | {"seed": 5, "time_limit": "PT10S"})
+    accepted = client.post("/v1/jobs", json={"seed": 5, "time_limit": "PT30S"} | asked)
     assert accepted.status_code == 202, accepted.text
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
@@ -78,7 +78,7 @@ def test_all_meet_in_one_evaluation(client: httpx.Client, instance_id: str, lear
         own = solvers()[name]
         assert not own.reasons_against(problem("lot_sizing"))
         asked = {"kind": "train", "solver": name, "instance_id": instance_id, "config": dict(own.quick)}
-        finished(client, asked | {"policy_name": name})
+        finished(client, asked | {"policy_name": name, "time_limit": "PT10S"})
         names.append(name)
     asked = {"kind": "evaluate", "instance_id": instance_id, "policies": names, "rules": ["hysteresis", "static"]}
     evaluation = finished(client, asked | {"scenarios": 64})["evaluation_id"]
