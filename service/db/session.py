@@ -15,7 +15,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session
 
 BUSY_TIMEOUT_MS = 15_000
-FRESH_SECONDS = 1.0  # a connection that was in use so short a time ago is not asked whether it still works
+FRESH_SECONDS = 0.1  # a connection in use so short a time ago is not asked whether it works: no server restarts sooner
 _NOTICE = {  # libpq's: a server that vanished without a word is noticed within half a minute, not in hours
     "connect_timeout": 5,
     "keepalives_idle": 10,
