@@ -117,41 +117,50 @@ class Batches:
                 batch = self._answer(batch)
 
     def _answer(self, batch: Sequence[Asking]) -> list[Asking]:
-        """Answer a batch; returned are requests that were decided by a policy which their reference means no more."""
-        found = self._decide(batch)
+        """Answer a batch; returned are requests to decide again: their reference means, or may mean, another policy."""
+        again: list[Asking] = []
+        found = self._decide(batch, again)
         decided = [(asking, one) for asking, one in found if isinstance(one, Recommendation)]
         _deliver([(asking, one) for asking, one in found if not isinstance(one, Recommendation)])
-        again: list[Asking] = []
         if decided:
             _deliver(self._record(decided, again))
         return again
 
-    def _decide(self, batch: Sequence[Asking]) -> list[Answer]:
-        """What there is to answer to a batch; recommendations are not recorded yet."""
+    def _decide(self, batch: Sequence[Asking], again: list[Asking]) -> list[Answer]:
+        """What there is to answer to a batch; recommendations are not recorded yet.
+
+        A remembered meaning is good for recommendations alone, which are held to it when they are recorded. `again` is
+        given the requests that got anything else by it: the policy meant now may know better.
+        """
         now = time.monotonic()
         late = [asking for asking in batch if now - asking.came > PATIENCE_SECONDS]
         batch = [asking for asking in batch if now - asking.came <= PATIENCE_SECONDS]
         try:
-            replayed, keys = self._looked_up(batch)
+            replayed, keys, remembered = self._looked_up(batch)
         except Exception as error:  # whatever goes wrong with a batch is the answer to it, and ends no thread
             return [(asking, error) for asking in batch]
         found: list[Answer] = [*((asking, busy()) for asking in late), *replayed.items()]
         for ref, key in keys.items():
-            found += self._decide_by(key, [a for a in batch if a.ref == ref and a not in replayed])
+            own = self._decide_by(key, [a for a in batch if a.ref == ref and a not in replayed])
+            if remembered and not all(isinstance(one, Recommendation) for _, one in own):
+                del self._meant[ref]
+                again += [asking for asking, _ in own]
+            else:
+                found += own
         return found
 
-    def _looked_up(self, batch: Sequence[Asking]) -> tuple[dict[Asking, Outcome], dict[str, PolicyKey | None]]:
-        """Requests that were answered before, and what references mean, or meant a moment ago."""
+    def _looked_up(self, batch: Sequence[Asking]) -> tuple[dict[Asking, Outcome], dict[str, PolicyKey | None], bool]:
+        """Requests that were answered before, what references mean, and whether that is remembered, not looked up."""
         refs = {asking.ref for asking in batch}
         if refs <= self._meant.keys() and all(asking.once is None for asking in batch):
-            return {}, {ref: self._meant[ref] for ref in refs}
+            return {}, {ref: self._meant[ref] for ref in refs}, True
         with self._database.read() as session:
             replayed = _replayed(session, batch)
             keys = {ref: key_by_ref(session, ref) for ref in refs}
         if len(self._meant) > MOST_KNOWN:
             self._meant.clear()
         self._meant |= {ref: key for ref, key in keys.items() if key is not None}
-        return replayed, keys
+        return replayed, keys, False
 
     def _decide_by(self, key: PolicyKey | None, askings: Sequence[Asking]) -> list[Answer]:
         """What one policy decides for its part of a batch."""

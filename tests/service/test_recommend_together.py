@@ -23,7 +23,7 @@ from service.settings import Settings
 from solvers.artifact import PolicyArtifact
 from solvers.registry import solver
 from solvers.serving import ServedPolicy
-from tests.service.api_server import Server, add_policy, example_document, running
+from tests.service.api_server import Server, add_policy, example_document, first_problem, running
 
 ALIKE = 1e-4  # of a quantity: the last of the four decimals that are given
 
@@ -146,6 +146,18 @@ class TestTogether:
                 for _ in range(2):
                     answer = client.post("/v1/policies/orders@production/recommend", json={})
                     assert answer.json()["policy"]["version"] == version
+
+    def test_what_the_policy_before_refuses_is_decided_by_the_one_meant_now(self, server: Server) -> None:
+        names = [example.name for example in first_problem().examples]
+        with server.client() as client:
+            assert ask(client, {}).json()["policy"]["version"] == 1
+            add_policy(server, example_document(names[-1]), version=2)  # of another network
+            today = client.get("/v1/policies/orders:2/state").json()["today"]
+            assert client.post("/v1/policies/orders:1/recommend", json={"state": today}).status_code == 422
+            for _ in range(2):
+                answer = ask(client, {"state": today})
+                assert answer.status_code == 200, answer.text
+                assert answer.json()["policy"]["version"] == 2
 
     def test_an_alias_that_moves_while_a_batch_is_decided_is_obeyed(
         self, server: Server, monkeypatch: pytest.MonkeyPatch
